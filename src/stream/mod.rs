@@ -1,0 +1,2 @@
+//! Streams: named meeting points of producers and viewers.
+pub mod relay;

@@ -1,0 +1,248 @@
+//! The door between the front (HTTP, WebSocket) and the engine: questions go in, answers come out.
+//! All streams and sessions live on the engine's thread; nothing here locks.
+use serde_json::Value;
+use std::fmt;
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, oneshot};
+
+/// What kind of failure it was; the HTTP status follows from it in one table of the front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The stream or session does not exist.
+    NotFound,
+    /// The caller's message is wrong and the text says where.
+    BadRequest,
+    /// Both sides are fine but share no codec.
+    CodecMismatch,
+    /// The source could not be opened, or did not answer in time.
+    SourceFailed,
+    /// Understood, but not something that this relay does (an ICE restart where trickle is meant, …).
+    Unprocessable,
+    /// A precondition (`If-Match`) names another version of the session.
+    PreconditionFailed,
+    /// A bound is reached: too many sessions, too little memory.
+    Full,
+    /// The engine failed or is shutting down.
+    Internal,
+}
+
+/// A failure with the sentence that the operator or player shall read.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Which side of a stream an offer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// WHEP path, `?src=` on a strict viewer door.
+    View,
+    /// WHIP path, `?dst=`.
+    Publish,
+    /// `POST /api/webrtc?src=`: the offer's directions decide.
+    FromOffer,
+}
+
+/// An offer that came in by any door.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub stream: String,
+    pub intent: Intent,
+    pub sdp: String,
+    /// Name of the door as `/api/streams` shows it: `webrtc/json`, `webrtc/whep`, `webrtc/post`, `webrtc/whip`, `webrtc` (WebSocket).
+    pub format: &'static str,
+    /// `http` or `ws`.
+    pub protocol: &'static str,
+    pub user_agent: String,
+    /// Peer of the HTTP connection.
+    pub remote: SocketAddr,
+}
+
+/// The relay's answer to an [`Offer`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// 128 random bits as 32 hexadecimal digits.
+    pub id: String,
+    /// Complete answer, candidates included.
+    pub sdp: String,
+    /// The same candidates as lines without `a=` (`candidate:… 1 udp … typ host`), for trickling doors.
+    pub candidates: Vec<String>,
+    /// Strong entity tag with its quotes (`"1f3a…"`); names the ICE generation.
+    pub etag: String,
+    /// This session publishes (WHIP) rather than views.
+    pub publishes: bool,
+}
+
+/// What a PATCH or a WebSocket brings of the peer's candidates.
+#[derive(Clone, Debug, Default)]
+pub struct Trickle {
+    /// Candidate lines without `a=`.
+    pub candidates: Vec<String>,
+    /// `ice-ufrag` and `ice-pwd` of the fragment, if it carries them. Other ones than the session's ask for an ICE restart.
+    pub credentials: Option<(String, String)>,
+    /// `If-Match` as received: `None` if the header is absent.
+    pub if_match: Option<String>,
+}
+
+/// Outcome of [`Relay::trickle`].
+#[derive(Clone, Debug)]
+pub enum Trickled {
+    /// Candidates taken: HTTP 204.
+    Taken,
+    /// ICE restarted: HTTP 200 with our new credentials and candidates and a new entity tag.
+    Restarted { fragment: String, etag: String },
+}
+
+/// One question to the engine. `reply` is dropped unanswered only when the engine ends.
+#[derive(Debug)]
+pub enum Command {
+    Offer {
+        offer: Offer,
+        reply: oneshot::Sender<Result<Answer, Error>>,
+    },
+    Trickle {
+        id: String,
+        trickle: Trickle,
+        reply: oneshot::Sender<Result<Trickled, Error>>,
+    },
+    Close {
+        id: String,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Does the session exist? Answers its entity tag.
+    Etag {
+        id: String,
+        reply: oneshot::Sender<Result<String, Error>>,
+    },
+    /// All streams as `/api/streams` shows them.
+    Streams {
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
+    /// One stream as `/api/streams?src=` shows it.
+    Stream {
+        name: String,
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
+    /// Starts the stream's sources, waits for their tracks, answers the stream.
+    Probe {
+        name: String,
+        video: Option<String>,
+        audio: Option<String>,
+        microphone: Option<String>,
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
+    /// Creates or replaces a stream (sources already checked by the front).
+    PutStream {
+        name: String,
+        sources: Vec<String>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    DeleteStream {
+        name: String,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Live figures of one session for the player page; see `Relay::session`.
+    Session {
+        id: String,
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
+    /// The machine's own state: listeners, candidates, counts.
+    Status {
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
+}
+
+/// Questions that may wait for the engine at one time; more wait in their callers.
+pub const COMMAND_QUEUE: usize = 64;
+
+/// A handle to the engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Relay {
+    /// The handle and the engine's end of it.
+    pub fn new() -> (Relay, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+        (Relay { commands }, receiver)
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || Error::new(ErrorKind::Internal, "the relay is shutting down");
+        self.commands.send(question(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Answers an offer. Host candidates only, so nothing waits for the network; a source that must be
+    /// dialled first may take up to the signalling deadline.
+    pub async fn offer(&self, offer: Offer) -> Result<Answer, Error> {
+        self.ask(|reply| Command::Offer { offer, reply }).await
+    }
+
+    pub async fn trickle(&self, id: &str, trickle: Trickle) -> Result<Trickled, Error> {
+        self.ask(|reply| Command::Trickle { id: id.to_owned(), trickle, reply }).await
+    }
+
+    /// Ends a session; both ends are free when this returns.
+    pub async fn close(&self, id: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::Close { id: id.to_owned(), reply }).await
+    }
+
+    pub async fn etag(&self, id: &str) -> Result<String, Error> {
+        self.ask(|reply| Command::Etag { id: id.to_owned(), reply }).await
+    }
+
+    pub async fn streams(&self) -> Result<Value, Error> {
+        self.ask(|reply| Command::Streams { reply }).await
+    }
+
+    pub async fn stream(&self, name: &str) -> Result<Value, Error> {
+        self.ask(|reply| Command::Stream { name: name.to_owned(), reply }).await
+    }
+
+    /// Each of `video`, `audio`, `microphone` is the query value when the parameter is present (`""` = any).
+    pub async fn probe(
+        &self,
+        name: &str,
+        video: Option<String>,
+        audio: Option<String>,
+        microphone: Option<String>,
+    ) -> Result<Value, Error> {
+        self.ask(|reply| Command::Probe { name: name.to_owned(), video, audio, microphone, reply }).await
+    }
+
+    pub async fn put_stream(&self, name: &str, sources: Vec<String>) -> Result<(), Error> {
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, reply }).await
+    }
+
+    pub async fn delete_stream(&self, name: &str) -> Result<(), Error> {
+        self.ask(|reply| Command::DeleteStream { name: name.to_owned(), reply }).await
+    }
+
+    /// `{state, stream, path:{protocol,local,remote}|null, codecs, sent:{packets,bytes,retransmitted}, loss, rtt_ms, reason}`.
+    pub async fn session(&self, id: &str) -> Result<Value, Error> {
+        self.ask(|reply| Command::Session { id: id.to_owned(), reply }).await
+    }
+
+    /// `{listen:[…], candidates:[…], sessions, streams, …}`.
+    pub async fn status(&self) -> Result<Value, Error> {
+        self.ask(|reply| Command::Status { reply }).await
+    }
+}
