@@ -1,2 +1,3 @@
 //! Streams: named meeting points of producers and viewers.
+pub mod outbound;
 pub mod relay;
