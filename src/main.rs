@@ -1,6 +1,8 @@
 //! `porthole`: arguments to command to exit code.
 mod config;
 mod media;
+mod net;
+mod rtc;
 mod source;
 mod stream;
 

@@ -1,0 +1,692 @@
+//! A full ICE agent for one component (RFC 8445), without sockets or a clock. The relay's sockets are
+//! shared and its addresses come and go, so a pair is a route that the peer was seen on, or a remote
+//! candidate seen from one of our sockets; nothing is gathered here. STUN's encoding and its message
+//! integrity are the library's.
+use crate::net::route::{Datagram, Route, Socket};
+use rtc::crypto::{RTCCryptoProvider, constant_time_eq};
+use rtc::stun::attributes::{
+    ATTR_ERROR_CODE, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
+};
+use rtc::stun::fingerprint::FINGERPRINT;
+use rtc::stun::integrity::MessageIntegrity;
+use rtc::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
+use rtc::stun::xoraddr::XorMappedAddress;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Pairs that one session checks; further ones are answered but not remembered.
+pub const MAX_PAIRS: usize = 64;
+/// First and longest wait for an answer to a check.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_millis(800);
+/// Checks to one pair before it counts as failed.
+const MAX_CHECKS: u32 = 24;
+/// Consent is asked for this often (RFC 7675 section 5.1 asks for about 5 s), …
+const CONSENT_INTERVAL: Duration = Duration::from_secs(4);
+/// … this often again while an answer is missing, …
+const CONSENT_RETRY: Duration = Duration::from_millis(500);
+/// … and is lost after this long without one (RFC 7675 allows at most 30 s).
+pub const CONSENT_LOST: Duration = Duration::from_secs(15);
+/// A selected pair that is silent this long gives way to a nominated one that is not.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// Priority of our host candidates as the peer sees them, by transport (RFC 8445 section 5.1.2, RFC 6544 section 4.2).
+pub const UDP_PRIORITY: u32 = 2_130_706_431;
+pub const TCP_PRIORITY: u32 = 1_671_430_143;
+/// What we claim for a peer-reflexive candidate of ours (type preference 110).
+const PEER_REFLEXIVE_PRIORITY: u32 = 1_862_270_975;
+
+/// User name fragment and password of one side.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub ufrag: String,
+    pub pwd: String,
+}
+
+/// Passwords do not reach the log.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({})", self.ufrag)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    InProgress,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Pair {
+    route: Route,
+    priority: u64,
+    state: State,
+    nominated: bool,
+    transaction: [u8; 12],
+    checks: u32,
+    /// When the next check, retry or consent request is due.
+    due: Instant,
+    /// Last authenticated answer to one of our requests, and last authenticated request.
+    answered: Option<Instant>,
+    asked: Option<Instant>,
+    /// Smoothed time between a request and its answer.
+    rtt: Option<Duration>,
+    sent: Instant,
+}
+
+/// What a STUN message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not for us, or not authentic: dropped without an answer.
+    Rejected,
+    /// Authentic; the route belongs to this session.
+    Accepted,
+}
+
+pub struct Ice {
+    provider: Arc<dyn RTCCryptoProvider>,
+    local: Credentials,
+    remote: Credentials,
+    controlling: bool,
+    tie_breaker: u64,
+    /// First four bytes of our transaction ids, by which the relay finds the session of an answer.
+    tag: u32,
+    pairs: Vec<Pair>,
+    selected: Option<usize>,
+    /// The selected route changed since it was last asked for.
+    changed: bool,
+    consent: Option<Instant>,
+    requests_seen: u32,
+}
+
+impl Ice {
+    /// `tag` finds the session again: transaction ids begin with it.
+    pub fn new(
+        provider: Arc<dyn RTCCryptoProvider>,
+        controlling: bool,
+        tag: u32,
+        local: Credentials,
+        remote: Credentials,
+    ) -> Self {
+        let mut tie_breaker = [0; 8];
+        let _ = provider.random().fill(&mut tie_breaker);
+        Self {
+            provider,
+            local,
+            remote,
+            controlling,
+            tie_breaker: u64::from_be_bytes(tie_breaker),
+            tag,
+            pairs: Vec::new(),
+            selected: None,
+            changed: false,
+            consent: None,
+            requests_seen: 0,
+        }
+    }
+
+    pub fn local(&self) -> &Credentials {
+        &self.local
+    }
+
+    pub fn remote(&self) -> &Credentials {
+        &self.remote
+    }
+
+    /// Begins again with new credentials (RFC 8445 section 9). Media keeps its old route until a new one is nominated.
+    pub fn restart(&mut self, local: Credentials, remote: Credentials) {
+        self.local = local;
+        self.remote = remote;
+        let kept = self.selected.map(|index| self.pairs.swap_remove(index));
+        self.pairs.clear();
+        self.selected = None;
+        if let Some(mut pair) = kept {
+            pair.nominated = false;
+            pair.state = State::Waiting;
+            pair.checks = 0;
+            self.pairs.push(pair);
+            self.selected = Some(0);
+        }
+    }
+
+    /// The route that media takes.
+    pub fn selected(&self) -> Option<Route> {
+        self.selected.map(|index| self.pairs[index].route)
+    }
+
+    /// The selected route, once after each change.
+    pub fn take_change(&mut self) -> Option<Route> {
+        std::mem::take(&mut self.changed).then(|| self.selected())?
+    }
+
+    /// Round trip of the selected route.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.pairs.get(self.selected?)?.rtt
+    }
+
+    /// Authentic requests that came in: with none of them, no packet of the peer reaches us.
+    pub fn requests_seen(&self) -> u32 {
+        self.requests_seen
+    }
+
+    /// When consent runs out; `None` before a route was selected.
+    pub fn consent_deadline(&self) -> Option<Instant> {
+        self.consent.map(|at| at + CONSENT_LOST)
+    }
+
+    /// Checks a candidate of the peer from one of our sockets.
+    pub fn add_remote(&mut self, now: Instant, socket: Socket, remote: SocketAddr, priority: u32) {
+        if self.pairs.iter().any(|pair| pair.route.socket == socket && pair.route.remote == remote) {
+            return;
+        }
+        self.add_pair(now, Route { socket, local: None, remote }, priority);
+    }
+
+    /// A TCP connection ended: its routes are gone.
+    pub fn remove_socket(&mut self, socket: Socket) {
+        let selected = self.selected();
+        self.pairs.retain(|pair| pair.route.socket != socket);
+        self.selected = selected.and_then(|route| self.pairs.iter().position(|pair| pair.route == route));
+        if self.selected.is_none() && selected.is_some() {
+            self.select_best();
+        }
+    }
+
+    fn add_pair(&mut self, now: Instant, route: Route, remote_priority: u32) -> Option<usize> {
+        if self.pairs.len() >= MAX_PAIRS {
+            let spare = (0..self.pairs.len())
+                .find(|&index| self.pairs[index].state == State::Failed && self.selected != Some(index))?;
+            self.pairs.remove(spare);
+            self.selected = self.selected.map(|index| index - usize::from(index > spare));
+        }
+        let local = u64::from(if route.socket.is_tcp() { TCP_PRIORITY } else { UDP_PRIORITY });
+        let remote = u64::from(remote_priority);
+        let (controlling, controlled) = if self.controlling { (local, remote) } else { (remote, local) };
+        // RFC 8445 section 6.1.2.3
+        let priority =
+            (controlling.min(controlled) << 32) + 2 * controlling.max(controlled) + u64::from(controlling > controlled);
+        self.pairs.push(Pair {
+            route,
+            priority,
+            state: State::Waiting,
+            nominated: false,
+            transaction: [0; 12],
+            checks: 0,
+            due: now,
+            answered: None,
+            asked: None,
+            rtt: None,
+            sent: now,
+        });
+        Some(self.pairs.len() - 1)
+    }
+
+    /// Takes a STUN message that came over `route`.
+    pub fn handle(&mut self, now: Instant, route: Route, bytes: &[u8], out: &mut Vec<Datagram>) -> Outcome {
+        let mut message = Message { raw: bytes.to_vec(), ..Default::default() };
+        if message.decode().is_err() {
+            return Outcome::Rejected;
+        }
+        match message.typ {
+            BINDING_REQUEST => self.request(now, route, message, out),
+            BINDING_SUCCESS => self.success(now, route, message),
+            BINDING_ERROR => self.error(now, message),
+            _ => Outcome::Rejected,
+        }
+    }
+
+    fn authentic(&self, message: &mut Message, pwd: &str) -> bool {
+        MessageIntegrity::check(message, pwd.as_bytes(), self.provider.crypto()).is_ok()
+    }
+
+    fn request(&mut self, now: Instant, route: Route, mut message: Message, out: &mut Vec<Datagram>) -> Outcome {
+        let expected = format!("{}:{}", self.local.ufrag, self.remote.ufrag);
+        let username = message.get(ATTR_USERNAME).unwrap_or_default();
+        if !constant_time_eq(&username, expected.as_bytes()) || !self.authentic(&mut message, &self.local.pwd) {
+            return Outcome::Rejected;
+        }
+        self.requests_seen += 1;
+        if self.role_conflict(&message) {
+            self.reply(&message, BINDING_ERROR, &[&ErrorCode(487, "role conflict")], route, out);
+            return Outcome::Accepted;
+        }
+        self.reply(
+            &message,
+            BINDING_SUCCESS,
+            &[&XorMappedAddress { ip: route.remote.ip(), port: route.remote.port() }],
+            route,
+            out,
+        );
+        let priority = message.get(ATTR_PRIORITY).ok().and_then(|v| Some(u32::from_be_bytes(v.try_into().ok()?)));
+        let Some(index) = self.pair_of(now, route, priority.unwrap_or(PEER_REFLEXIVE_PRIORITY)) else {
+            return Outcome::Accepted;
+        };
+        let nominate = !self.controlling && message.contains(ATTR_USE_CANDIDATE);
+        let pair = &mut self.pairs[index];
+        pair.asked = Some(now);
+        pair.nominated |= nominate;
+        match pair.state {
+            // A triggered check (RFC 8445 section 7.3.1.4) goes out at once.
+            State::Waiting | State::Failed => {
+                (pair.checks, pair.due) = (0, now);
+                self.check(index, now, out);
+            }
+            State::InProgress => {}
+            State::Succeeded if nominate => self.select_best(),
+            State::Succeeded => {}
+        }
+        Outcome::Accepted
+    }
+
+    fn pair_of(&mut self, now: Instant, route: Route, priority: u32) -> Option<usize> {
+        let known = self.pairs.iter().position(|pair| pair.route == route).or_else(|| {
+            self.pairs.iter().position(|pair| {
+                pair.route.socket == route.socket && pair.route.remote == route.remote && pair.route.local.is_none()
+            })
+        });
+        match known {
+            Some(index) => {
+                let pair = &mut self.pairs[index];
+                if pair.route.local.is_none() && route.local.is_some() {
+                    pair.route.local = route.local;
+                    self.changed |= self.selected == Some(index);
+                }
+                Some(index)
+            }
+            None => self.add_pair(now, route, priority),
+        }
+    }
+
+    /// RFC 8445 section 7.3.1.1. True when the peer shall switch; when we shall, we did.
+    fn role_conflict(&mut self, message: &Message) -> bool {
+        let attribute = if self.controlling { ATTR_ICE_CONTROLLING } else { ATTR_ICE_CONTROLLED };
+        let Some(theirs) = message.get(attribute).ok().and_then(|v| Some(u64::from_be_bytes(v.try_into().ok()?)))
+        else {
+            return false;
+        };
+        if (self.tie_breaker >= theirs) == self.controlling {
+            return true;
+        }
+        self.controlling = !self.controlling;
+        false
+    }
+
+    fn reply(
+        &self,
+        request: &Message,
+        kind: rtc::stun::message::MessageType,
+        attributes: &[&dyn Setter],
+        route: Route,
+        out: &mut Vec<Datagram>,
+    ) {
+        let mut reply = Message::new();
+        reply.transaction_id = TransactionId(request.transaction_id.0);
+        reply.set_type(kind);
+        reply.write_header();
+        let done = attributes.iter().all(|attribute| attribute.add_to(&mut reply).is_ok());
+        if done && self.seal(&mut reply, &self.local.pwd) {
+            out.push(Datagram { route, bytes: reply.raw });
+        }
+    }
+
+    fn seal(&self, message: &mut Message, pwd: &str) -> bool {
+        MessageIntegrity::new_short_term_integrity_with_provider(pwd.to_owned(), self.provider.crypto())
+            .add_to(message)
+            .and_then(|()| FINGERPRINT.add_to(message))
+            .is_ok()
+    }
+
+    fn success(&mut self, now: Instant, route: Route, mut message: Message) -> Outcome {
+        let id = message.transaction_id.0;
+        let Some(index) = self.pairs.iter().position(|pair| pair.transaction == id) else { return Outcome::Rejected };
+        let pwd = self.remote.pwd.clone();
+        // The answer has to come back over the way that the request took (RFC 8445 section 7.2.5.2.1).
+        let symmetric =
+            self.pairs[index].route.socket == route.socket && self.pairs[index].route.remote == route.remote;
+        if !symmetric || !self.authentic(&mut message, &pwd) {
+            return Outcome::Rejected;
+        }
+        let selected = self.selected == Some(index);
+        let pair = &mut self.pairs[index];
+        if pair.route.local.is_none() {
+            pair.route.local = route.local;
+            self.changed |= selected;
+        }
+        let sample = now.saturating_duration_since(pair.sent);
+        pair.rtt = Some(pair.rtt.map_or(sample, |old| (old * 7 + sample) / 8));
+        pair.transaction = [0; 12];
+        pair.answered = Some(now);
+        pair.checks = 0;
+        pair.state = State::Succeeded;
+        pair.due = now + CONSENT_INTERVAL;
+        if selected {
+            self.consent = Some(now);
+        }
+        if pair.nominated {
+            self.select_best();
+        } else if self.controlling && !self.pairs.iter().any(|pair| pair.nominated) {
+            // Regular nomination (RFC 8445 section 8.1.1): the next check of the first good pair carries USE-CANDIDATE.
+            self.pairs[index].nominated = true;
+            self.pairs[index].state = State::Waiting;
+            self.pairs[index].due = now;
+        }
+        Outcome::Accepted
+    }
+
+    fn error(&mut self, now: Instant, mut message: Message) -> Outcome {
+        let id = message.transaction_id.0;
+        let Some(index) = self.pairs.iter().position(|pair| pair.transaction == id) else { return Outcome::Rejected };
+        let pwd = self.remote.pwd.clone();
+        if !self.authentic(&mut message, &pwd) {
+            return Outcome::Rejected;
+        }
+        let code = message.get(ATTR_ERROR_CODE).unwrap_or_default();
+        if code.get(2..4) == Some(&[4, 87]) {
+            self.controlling = !self.controlling;
+            self.pairs[index].due = now;
+            self.pairs[index].state = State::Waiting;
+        } else {
+            self.pairs[index].state = State::Failed;
+        }
+        Outcome::Accepted
+    }
+
+    /// Takes the best nominated pair that works: the one with the highest priority (an aggressive peer
+    /// nominates all it checks), unless it fell silent while another did not.
+    fn select_best(&mut self) {
+        let best = self
+            .pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, pair)| pair.nominated && pair.state == State::Succeeded)
+            .max_by_key(|(_, pair)| pair.priority)
+            .map(|(index, _)| index);
+        if let Some(best) = best {
+            self.select(best);
+        }
+    }
+
+    fn select(&mut self, index: usize) {
+        if self.selected != Some(index) {
+            self.selected = Some(index);
+            self.consent = self.pairs[index].answered.or(self.consent);
+            self.changed = true;
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pairs
+            .iter()
+            .enumerate()
+            .filter(|(index, pair)| match pair.state {
+                State::Failed => false,
+                State::Succeeded => self.selected == Some(*index),
+                State::Waiting | State::InProgress => true,
+            })
+            .map(|(_, pair)| pair.due)
+            .min()
+    }
+
+    /// Sends the checks and consent requests that are due.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Datagram>) {
+        for index in 0..self.pairs.len() {
+            let selected = self.selected == Some(index);
+            let pair = &mut self.pairs[index];
+            if pair.due > now || pair.state == State::Failed || (pair.state == State::Succeeded && !selected) {
+                continue;
+            }
+            if !selected && pair.checks >= MAX_CHECKS {
+                pair.state = State::Failed;
+                continue;
+            }
+            self.check(index, now, out);
+        }
+        self.leave_silence(now);
+    }
+
+    fn leave_silence(&mut self, now: Instant) {
+        let recent =
+            |pair: &Pair| pair.answered.max(pair.asked).is_some_and(|at| now.saturating_duration_since(at) < SILENT);
+        let Some(selected) = self.selected else { return };
+        if recent(&self.pairs[selected]) || self.pairs[selected].checks < 3 {
+            return;
+        }
+        let other = (0..self.pairs.len())
+            .filter(|&index| index != selected)
+            .filter(|&index| self.pairs[index].state == State::Succeeded && recent(&self.pairs[index]))
+            .max_by_key(|&index| self.pairs[index].priority);
+        if let Some(other) = other {
+            self.select(other);
+        }
+    }
+
+    fn check(&mut self, index: usize, now: Instant, out: &mut Vec<Datagram>) {
+        let selected = self.selected == Some(index);
+        let mut transaction = [0; 12];
+        if self.provider.random().fill(&mut transaction).is_err() {
+            return;
+        }
+        transaction[..4].copy_from_slice(&self.tag.to_be_bytes());
+        let mut message = Message::new();
+        message.transaction_id = TransactionId(transaction);
+        message.set_type(BINDING_REQUEST);
+        message.write_header();
+        message.add(ATTR_USERNAME, format!("{}:{}", self.remote.ufrag, self.local.ufrag).as_bytes());
+        message.add(ATTR_PRIORITY, &PEER_REFLEXIVE_PRIORITY.to_be_bytes());
+        let role = if self.controlling { ATTR_ICE_CONTROLLING } else { ATTR_ICE_CONTROLLED };
+        message.add(role, &self.tie_breaker.to_be_bytes());
+        if self.controlling && self.pairs[index].nominated {
+            message.add(ATTR_USE_CANDIDATE, &[]);
+        }
+        let pair = &mut self.pairs[index];
+        pair.transaction = transaction;
+        pair.checks += 1;
+        pair.sent = now;
+        pair.due = now
+            + match pair.state {
+                State::Succeeded if selected => CONSENT_RETRY,
+                _ => (FIRST_RETRY * (1 << (pair.checks / 2).min(8))).min(LONGEST_RETRY),
+            };
+        if pair.state != State::Succeeded {
+            pair.state = State::InProgress;
+        }
+        let route = pair.route;
+        let pwd = self.remote.pwd.clone();
+        if self.seal(&mut message, &pwd) {
+            out.push(Datagram { route, bytes: message.raw });
+        }
+    }
+}
+
+/// ERROR-CODE (RFC 8489 section 14.8).
+struct ErrorCode(u16, &'static str);
+
+impl Setter for ErrorCode {
+    fn add_to(&self, message: &mut Message) -> rtc::shared::error::Result<()> {
+        let mut value = vec![0, 0, (self.0 / 100) as u8, (self.0 % 100) as u8];
+        value.extend_from_slice(self.1.as_bytes());
+        message.add(ATTR_ERROR_CODE, &value);
+        Ok(())
+    }
+}
+
+/// The local user name fragment that a Binding request names: whose it is, before anything is verified.
+/// `None` for anything else, however damaged.
+pub fn requested_ufrag(bytes: &[u8]) -> Option<&str> {
+    if bytes.get(..2)? != [0, 1] {
+        return None;
+    }
+    let mut at = 20;
+    loop {
+        let kind = u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]);
+        let len = usize::from(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]));
+        let value = bytes.get(at + 4..at + 4 + len)?;
+        if kind == ATTR_USERNAME.0 {
+            return std::str::from_utf8(value).ok()?.split(':').next();
+        }
+        at += 4 + len.next_multiple_of(4);
+    }
+}
+
+/// The tag in the transaction id of an answer to one of our requests.
+pub fn answered_tag(bytes: &[u8]) -> Option<u32> {
+    let answer = matches!(bytes.get(..2)?, [1, 1] | [1, 0x11]);
+    answer.then(|| Some(u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?)))?
+}
+
+/// Is it STUN (RFC 7983 and the magic cookie of RFC 8489)?
+pub fn is_stun(bytes: &[u8]) -> bool {
+    bytes.len() >= 20 && bytes[0] < 4 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(name: &str) -> Credentials {
+        Credentials { ufrag: name.into(), pwd: format!("{name}-password-of-some-length") }
+    }
+
+    struct Net {
+        a: Ice,
+        b: Ice,
+        now: Instant,
+        /// Which datagrams are lost, by a repeating pattern.
+        lose: fn(usize) -> bool,
+        count: usize,
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    impl Net {
+        fn new(a_controls: bool, b_controls: bool, lose: fn(usize) -> bool) -> Net {
+            let provider = rtc::crypto::default_provider().unwrap();
+            let (a, b) = (credentials("alice"), credentials("bob0"));
+            Net {
+                a: Ice::new(provider.clone(), a_controls, 1, a.clone(), b.clone()),
+                b: Ice::new(provider, b_controls, 2, b, a),
+                now: Instant::now(),
+                lose,
+                count: 0,
+            }
+        }
+
+        /// Carries datagrams for `time`; b only answers to whom it hears.
+        fn run(&mut self, time: Duration) {
+            let end = self.now + time;
+            while self.now < end {
+                let mut out = Vec::new();
+                self.a.tick(self.now, &mut out);
+                let mut to_b = out;
+                let mut to_a = Vec::new();
+                self.b.tick(self.now, &mut to_a);
+                for _ in 0..4 {
+                    self.count += 1;
+                    for datagram in std::mem::take(&mut to_b) {
+                        self.count += 1;
+                        if !(self.lose)(self.count) {
+                            self.b.handle(self.now, route("10.0.0.1:1000"), &datagram.bytes, &mut to_a);
+                        }
+                    }
+                    for datagram in std::mem::take(&mut to_a) {
+                        self.count += 1;
+                        if !(self.lose)(self.count) {
+                            self.a.handle(self.now, route("10.0.0.2:8555"), &datagram.bytes, &mut to_b);
+                        }
+                    }
+                }
+                self.now += Duration::from_millis(10);
+            }
+        }
+    }
+
+    fn route(remote: &str) -> Route {
+        Route { socket: Socket::Udp(0), local: None, remote: address(remote) }
+    }
+
+    #[test]
+    fn two_agents_find_each_other_and_agree() {
+        let mut net = Net::new(true, false, |_| false);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        net.run(Duration::from_millis(30));
+        assert_eq!(net.a.take_change().unwrap().remote, address("10.0.0.2:8555"));
+        assert_eq!(net.b.take_change().unwrap().remote, address("10.0.0.1:1000"));
+        assert!(net.a.take_change().is_none());
+        net.run(Duration::from_secs(60));
+        assert!(net.a.consent_deadline().unwrap() > net.now + Duration::from_secs(10));
+        assert!(net.b.consent_deadline().unwrap() > net.now + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn half_of_all_packets_may_be_lost() {
+        let mut net = Net::new(true, false, |n| (n as u32).wrapping_mul(2_654_435_761) >> 31 == 1);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        net.run(Duration::from_secs(5));
+        assert!(net.a.selected().is_some() && net.b.selected().is_some());
+    }
+
+    #[test]
+    fn a_conflict_of_roles_is_settled() {
+        for both in [true, false] {
+            let mut net = Net::new(both, both, |_| false);
+            net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+            net.b.add_remote(net.now, Socket::Udp(0), address("10.0.0.1:1000"), 1);
+            net.run(Duration::from_secs(2));
+            assert!(net.a.selected().is_some() && net.b.selected().is_some(), "both controlling: {both}");
+        }
+    }
+
+    #[test]
+    fn consent_ends_when_nobody_answers() {
+        let mut net = Net::new(true, false, |_| false);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        net.run(Duration::from_secs(1));
+        net.lose = |_| true;
+        net.run(Duration::from_secs(16));
+        assert!(net.b.consent_deadline().unwrap() < net.now);
+    }
+
+    #[test]
+    fn a_restart_keeps_the_route_until_there_is_a_new_one() {
+        let mut net = Net::new(true, false, |_| false);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        net.run(Duration::from_millis(50));
+        let old = net.b.selected();
+        let (a, b) = (credentials("alice2"), credentials("bob02"));
+        net.a.restart(a.clone(), b.clone());
+        net.b.restart(b, a);
+        assert_eq!(net.b.selected(), old);
+        net.run(Duration::from_millis(200));
+        assert_eq!(net.b.selected(), old);
+        assert!(net.b.consent_deadline().unwrap() > net.now + Duration::from_secs(14));
+    }
+
+    #[test]
+    fn forged_and_damaged_messages_are_dropped_without_an_answer() {
+        let mut net = Net::new(true, false, |_| false);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        let mut out = Vec::new();
+        net.a.tick(net.now, &mut out);
+        let good = out.remove(0).bytes;
+        assert_eq!(requested_ufrag(&good), Some("bob0"));
+        for at in 0..good.len() {
+            requested_ufrag(&good[..at]);
+            assert_eq!(net.b.handle(net.now, route("10.0.0.9:9"), &good[..at], &mut out), Outcome::Rejected);
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            requested_ufrag(&bad);
+            if at < good.len() - 8 {
+                assert_eq!(net.b.handle(net.now, route("10.0.0.9:9"), &bad, &mut out), Outcome::Rejected, "byte {at}");
+            }
+        }
+        assert!(out.is_empty() && net.b.selected().is_none());
+        assert_eq!(net.b.handle(net.now, route("10.0.0.9:9"), &good, &mut out), Outcome::Accepted);
+        assert_eq!(out.len(), 2, "the answer and a check of our own");
+    }
+}
