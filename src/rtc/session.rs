@@ -1,0 +1,624 @@
+//! The transport of one peer: ICE finds the way, DTLS agrees on keys (RFC 5764), SRTP carries media.
+//! Datagrams and time come in, datagrams and events go out.
+use crate::net::route::{Datagram, Route, Socket};
+use crate::rtc::dtls_repeat::Repeats;
+use crate::rtc::ice::{self, Credentials, Ice, Outcome};
+use crate::rtc::srtp::Protect;
+use bytes::BytesMut;
+use rtc::crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
+use rtc::dtls::cipher_suite::CipherSuiteId;
+use rtc::dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
+use rtc::dtls::crypto::Certificate;
+use rtc::dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc::shared::error::Error as RtcError;
+use rtc::shared::{TransportContext, TransportProtocol};
+use rtc::srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP};
+use rtc::srtp::context::Context;
+use rtc::srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use rtc::srtp::protection_profile::ProtectionProfile;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A peer that no route was found to within this time is given up.
+pub const ICE_DEADLINE: Duration = Duration::from_secs(15);
+/// A handshake that did not end within this time after ICE is given up.
+pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
+/// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
+/// 1 s for the open Internet, a lost packet on a LAN should not cost that).
+const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
+/// Largest DTLS record that we send: fits IPv6's smallest MTU.
+const DTLS_MTU: usize = 1200;
+/// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
+const REPLAY_WINDOW: usize = 512;
+
+/// Who we are to every peer: one certificate for the life of the process (RFC 8827 section 6.5 allows
+/// long-lived ones), so that a session costs no key generation.
+pub struct Identity {
+    pub provider: Arc<dyn RTCCryptoProvider>,
+    certificate: Certificate,
+    /// SHA-256 as SDP writes it: `AB:CD:…`.
+    pub fingerprint: String,
+}
+
+impl Identity {
+    pub fn generate() -> Result<Self, String> {
+        let provider = rtc::crypto::default_provider().map_err(|e| e.to_string())?;
+        let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
+            .map_err(|e| e.to_string())?;
+        let der = certificate.certificate.first().ok_or("the certificate is empty")?;
+        let digest = provider.crypto().hash(HashAlgorithm::Sha256, der.as_ref()).map_err(|e| e.to_string())?;
+        let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        Ok(Self { provider, certificate, fingerprint })
+    }
+
+    pub fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        self.provider.random().fill(bytes)
+    }
+}
+
+/// What the peer's description says of its transport.
+#[derive(Clone, Debug)]
+pub struct PeerTransport {
+    pub credentials: Credentials,
+    /// Digest of the certificate that the peer will show, and how it was made.
+    pub fingerprint: Vec<u8>,
+    pub hash: HashAlgorithm,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Looking for a route.
+    Checking,
+    /// A route is found, keys are being agreed on.
+    Handshaking,
+    Connected,
+    Closed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Checking => "checking",
+            State::Handshaking => "handshaking",
+            State::Connected => "connected",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No datagram of the peer reached us.
+    NothingReceived,
+    /// The peer's checks reached us, our answers did not reach it, or it chose no route.
+    NoRoute,
+    HandshakeTimeout,
+    /// The peer's certificate or parameters are not those of its description.
+    HandshakeFailed,
+    ConsentLost,
+    ClosedByPeer,
+    /// DELETE, shutdown, or replaced.
+    ClosedByUs,
+    /// A fault of ours, caught so that nobody else notices.
+    Fault,
+}
+
+impl Reason {
+    /// The sentence for the log and the status page: what happened, and what to look at.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Reason::NothingReceived => {
+                "no packet of the peer arrived within 15 s; is a firewall between them, or another network? open the media port for UDP and TCP"
+            }
+            Reason::NoRoute => {
+                "the peer's packets arrive but our answers do not; look at the routing and firewall of the way back"
+            }
+            Reason::HandshakeTimeout => {
+                "the way is open but the DTLS handshake did not end within 10 s; large packets may be lost on it"
+            }
+            Reason::HandshakeFailed => {
+                "the DTLS handshake failed: the peer's certificate is not the one that its description named"
+            }
+            Reason::ConsentLost => "the peer stopped answering for 15 s; it is switched off, asleep or out of reach",
+            Reason::ClosedByPeer => "the peer closed the connection",
+            Reason::ClosedByUs => "closed on request",
+            Reason::Fault => "an internal fault ended this session; others are not affected",
+        }
+    }
+}
+
+/// What a datagram or the time brought.
+#[derive(Debug)]
+pub enum Event {
+    Connected,
+    /// Decrypted RTP packet.
+    Rtp(BytesMut),
+    /// Decrypted compound RTCP packet.
+    Rtcp(BytesMut),
+    Closed(Reason),
+}
+
+struct Keys {
+    protect: Protect,
+    outgoing: Context,
+    incoming: Context,
+    gcm: bool,
+}
+
+pub struct Session {
+    ice: Ice,
+    dtls: Endpoint,
+    /// Configuration of the DTLS client until it starts.
+    client: Option<Arc<HandshakeConfig>>,
+    provider: Arc<dyn RTCCryptoProvider>,
+    keys: Option<Keys>,
+    state: State,
+    since: Instant,
+    dtls_retries: u32,
+    repeats: Repeats,
+    dtls_sent: Option<Instant>,
+}
+
+/// The DTLS endpoint sees one peer, whatever route its datagrams take.
+fn peer() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 1))
+}
+
+impl Session {
+    /// A session that answers (`controlling` false) or offers. `active` is our DTLS role: the client
+    /// saves a round trip. `tag` finds the session of a STUN answer again.
+    pub fn new(
+        identity: &Identity,
+        now: Instant,
+        controlling: bool,
+        active: bool,
+        tag: u32,
+        local: Credentials,
+        remote: PeerTransport,
+    ) -> Result<Self, String> {
+        let config = Arc::new(dtls_config(identity, active, &remote)?);
+        let local_addr = TransportContext::default().local_addr;
+        let dtls = Endpoint::new(local_addr, TransportProtocol::UDP, (!active).then(|| config.clone()));
+        Ok(Self {
+            ice: Ice::new(identity.provider.clone(), controlling, tag, local, remote.credentials),
+            dtls,
+            client: active.then_some(config),
+            provider: identity.provider.clone(),
+            keys: None,
+            state: State::Checking,
+            since: now,
+            dtls_retries: 0,
+            repeats: Repeats::default(),
+            dtls_sent: None,
+        })
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn ice(&self) -> &Ice {
+        &self.ice
+    }
+
+    pub fn ice_mut(&mut self) -> &mut Ice {
+        &mut self.ice
+    }
+
+    /// Name of the SRTP profile in use.
+    pub fn cipher(&self) -> Option<&'static str> {
+        self.keys.as_ref().map(|keys| if keys.gcm { "AES-GCM" } else { "AES-CM" })
+    }
+
+    /// The route that media takes and the means to protect it, once connected.
+    pub fn sender(&mut self) -> Option<(Route, &mut Protect)> {
+        if self.state != State::Connected {
+            return None;
+        }
+        Some((self.ice.selected()?, &mut self.keys.as_mut()?.protect))
+    }
+
+    /// Protects and queues a compound RTCP packet.
+    pub fn send_rtcp(&mut self, compound: &[u8], out: &mut Vec<Datagram>) {
+        let (Some(route), Some(keys)) = (self.ice.selected(), &mut self.keys) else { return };
+        if let Ok(bytes) = keys.outgoing.encrypt_rtcp(compound) {
+            out.push(Datagram { route, bytes: bytes.to_vec() });
+        }
+    }
+
+    /// Takes a datagram of this session. `Rejected` means that it proves nothing about its sender.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        route: Route,
+        bytes: &[u8],
+        out: &mut Vec<Datagram>,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        if self.state == State::Closed {
+            return Outcome::Rejected;
+        }
+        match bytes.first() {
+            Some(0..=3) if ice::is_stun(bytes) => {
+                let outcome = self.ice.handle(now, route, bytes, out);
+                self.after_ice(now, out, events);
+                return outcome;
+            }
+            Some(20..=63) => self.dtls_datagram(now, bytes, out, events),
+            Some(128..=191) if bytes.len() >= 8 => self.media_datagram(bytes, events),
+            _ => {}
+        }
+        Outcome::Accepted
+    }
+
+    fn media_datagram(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
+        let Some(keys) = &mut self.keys else { return };
+        // RFC 5761 section 4: 192..=223 in the second byte is RTCP.
+        if (192..=223).contains(&bytes[1]) {
+            if let Ok(plain) = keys.incoming.decrypt_rtcp(bytes) {
+                events.push(Event::Rtcp(plain));
+            }
+        } else if let Ok(plain) = keys.incoming.decrypt_rtp(bytes) {
+            events.push(Event::Rtp(plain));
+        }
+    }
+
+    fn after_ice(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        if self.ice.take_change().is_none() || self.state != State::Checking {
+            return;
+        }
+        self.state = State::Handshaking;
+        self.since = now;
+        if let Some(config) = self.client.take() {
+            if self.dtls.connect(now, peer(), config, None).is_err() {
+                return self.close(Reason::HandshakeFailed, events);
+            }
+            self.flush_dtls(now, out);
+        }
+    }
+
+    fn dtls_datagram(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        if self.state == State::Handshaking && self.repeats.is_repeat(bytes) {
+            return;
+        }
+        self.dtls_retries = 0;
+        let result = self.dtls.read(now, peer(), None, BytesMut::from(bytes));
+        self.flush_dtls(now, out);
+        match result {
+            Ok(dtls_events) => {
+                for event in dtls_events {
+                    match event {
+                        EndpointEvent::HandshakeComplete => match self.derive_keys() {
+                            Ok(()) => {
+                                self.state = State::Connected;
+                                events.push(Event::Connected);
+                            }
+                            Err(error) => {
+                                log::warn!(target: "webrtc", "no media keys from the handshake error={error}");
+                                self.close(Reason::HandshakeFailed, events);
+                            }
+                        },
+                        EndpointEvent::PeerClosed => self.close(Reason::ClosedByPeer, events),
+                        _ => {}
+                    }
+                }
+            }
+            Err(error) if self.state == State::Handshaking => {
+                log::debug!(target: "webrtc", "dtls error={error}");
+                if matches!(error, RtcError::ErrNoMatchingCertificateFingerprint) {
+                    self.close(Reason::HandshakeFailed, events);
+                }
+            }
+            Err(error) => log::debug!(target: "webrtc", "dtls error={error}"),
+        }
+    }
+
+    fn flush_dtls(&mut self, now: Instant, out: &mut Vec<Datagram>) {
+        let route = self.ice.selected();
+        while let Some(transmit) = self.dtls.poll_transmit() {
+            self.dtls_sent = Some(now);
+            if let Some(route) = route {
+                out.push(Datagram { route, bytes: transmit.message.to_vec() });
+            }
+        }
+    }
+
+    fn derive_keys(&mut self) -> Result<(), String> {
+        let state = self.dtls.get_connection_state(peer()).ok_or("no DTLS state")?;
+        let profile = match state.srtp_protection_profile() {
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => ProtectionProfile::AeadAes128Gcm,
+            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => ProtectionProfile::AeadAes256Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            other => return Err(format!("the peer chose an SRTP profile that we did not offer: {other:?}")),
+        };
+        let mut config = SrtpConfig { profile, ..Default::default() };
+        let material = state
+            .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
+            .map_err(|e| e.to_string())?;
+        config
+            .set_session_keys_from_keying_material(material.as_ref(), state.is_client())
+            .map_err(|e| e.to_string())?;
+        let crypto = self.provider.crypto();
+        let keys = &config.keys;
+        let failed = |e: RtcError| e.to_string();
+        self.keys = Some(Keys {
+            protect: Protect::new(crypto, profile, &keys.local_master_key, &keys.local_master_salt)
+                .map_err(|e| e.to_string())?,
+            outgoing: Context::new(&keys.local_master_key, &keys.local_master_salt, profile, None, None, crypto)
+                .map_err(failed)?,
+            incoming: Context::new(
+                &keys.remote_master_key,
+                &keys.remote_master_salt,
+                profile,
+                Some(srtp_replay_protection(REPLAY_WINDOW)),
+                Some(srtcp_replay_protection(REPLAY_WINDOW)),
+                crypto,
+            )
+            .map_err(failed)?,
+            gcm: !matches!(profile, ProtectionProfile::Aes128CmHmacSha1_80),
+        });
+        Ok(())
+    }
+
+    /// When [`Self::tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let phase = match self.state {
+            State::Closed => return None,
+            State::Checking => Some(self.since + ICE_DEADLINE),
+            State::Handshaking => Some(self.since + DTLS_DEADLINE),
+            State::Connected => self.ice.consent_deadline(),
+        };
+        [phase, self.ice.deadline(), self.dtls_retry()].into_iter().flatten().min()
+    }
+
+    fn dtls_retry(&self) -> Option<Instant> {
+        if self.state != State::Handshaking {
+            return None;
+        }
+        self.dtls.poll_timeout(&peer())?;
+        Some(self.dtls_sent? + DTLS_FIRST_RETRY * (1 << self.dtls_retries.min(7)))
+    }
+
+    /// Does what is due by `now`.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        let overdue = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
+        match self.state {
+            State::Closed => return,
+            State::Checking if overdue(self.since, ICE_DEADLINE) => {
+                let heard = self.ice.requests_seen() > 0;
+                return self.close(if heard { Reason::NoRoute } else { Reason::NothingReceived }, events);
+            }
+            State::Handshaking if overdue(self.since, DTLS_DEADLINE) => {
+                return self.close(Reason::HandshakeTimeout, events);
+            }
+            State::Connected if self.ice.consent_deadline().is_some_and(|at| at <= now) => {
+                return self.close(Reason::ConsentLost, events);
+            }
+            _ => {}
+        }
+        self.ice.tick(now, out);
+        self.after_ice(now, out, events);
+        if self.dtls_retry().is_some_and(|at| at <= now) {
+            self.dtls_retries += 1;
+            if self.dtls.handle_timeout(peer(), now).is_err() {
+                return self.close(Reason::HandshakeTimeout, events);
+            }
+            self.dtls_sent = Some(now);
+            self.flush_dtls(now, out);
+        }
+    }
+
+    /// A TCP connection of this session ended.
+    pub fn lost_socket(&mut self, now: Instant, socket: Socket, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        self.ice.remove_socket(socket);
+        self.after_ice(now, out, events);
+    }
+
+    /// Ends the session and tells the peer (close_notify).
+    pub fn shut(&mut self, now: Instant, out: &mut Vec<Datagram>) {
+        if self.state != State::Closed {
+            let _ = self.dtls.close(now);
+            self.flush_dtls(now, out);
+            self.state = State::Closed;
+        }
+    }
+
+    fn close(&mut self, reason: Reason, events: &mut Vec<Event>) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            events.push(Event::Closed(reason));
+        }
+    }
+}
+
+fn dtls_config(identity: &Identity, active: bool, remote: &PeerTransport) -> Result<HandshakeConfig, String> {
+    let (expected, hash, provider) = (remote.fingerprint.clone(), remote.hash, identity.provider.clone());
+    let verify = move |chain: &[Vec<u8>], _: &[_]| {
+        let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
+        let digest = provider.crypto().hash(hash, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
+        if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
+    };
+    ConfigBuilder::default()
+        .with_crypto_provider(identity.provider.clone())
+        .with_certificates(vec![identity.certificate.clone()])
+        .with_cipher_suites(cipher_suites(active))
+        .with_srtp_protection_profiles(srtp_profiles())
+        .with_client_auth(ClientAuthType::RequireAnyClientCert)
+        // Certificates are self-signed: the fingerprint in the description is what is checked.
+        .with_insecure_skip_verify(true)
+        .with_verify_peer_certificate(Some(Arc::new(verify)))
+        .with_extended_master_secret(ExtendedMasterSecretType::Request)
+        .with_server_name("porthole".into())
+        .with_flight_interval(DTLS_FIRST_RETRY)
+        .with_mtu(DTLS_MTU)
+        .build(active, None)
+        .map_err(|e| e.to_string())
+}
+
+/// Our certificate is ECDSA, so as a server only those suites work; as a client the peer may show an RSA one.
+fn cipher_suites(active: bool) -> Vec<CipherSuiteId> {
+    let mut suites = vec![
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_256_Cbc_Sha,
+    ];
+    if active {
+        suites.push(CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256);
+    }
+    suites
+}
+
+/// GCM is the faster one where the CPU knows AES, counter mode with SHA-1 elsewhere.
+fn srtp_profiles() -> Vec<SrtpProtectionProfile> {
+    use SrtpProtectionProfile::{Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80};
+    if cpu_knows_aes() {
+        vec![Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80]
+    } else {
+        vec![Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp_Aead_Aes_128_Gcm]
+    }
+}
+
+fn cpu_knows_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[allow(unreachable_code)]
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtc::ice::UDP_PRIORITY;
+
+    fn credentials(name: &str) -> Credentials {
+        Credentials { ufrag: name.into(), pwd: format!("{name}-password-of-some-length") }
+    }
+
+    fn digest(identity: &Identity) -> PeerTransport {
+        PeerTransport {
+            credentials: credentials(""),
+            fingerprint: identity.fingerprint.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect(),
+            hash: HashAlgorithm::Sha256,
+        }
+    }
+
+    struct Pair {
+        a: Session,
+        b: Session,
+        now: Instant,
+        carried: usize,
+        lose: fn(usize) -> bool,
+        events: [Vec<Event>; 2],
+    }
+
+    impl Pair {
+        fn new(wrong_fingerprint: bool, a_active: bool) -> Pair {
+            let (ia, ib) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+            let now = Instant::now();
+            let (ca, cb) = (credentials("aaaa"), credentials("bbbb"));
+            let mut to_a = PeerTransport { credentials: ca.clone(), ..digest(&ia) };
+            let to_b = PeerTransport { credentials: cb.clone(), ..digest(&ib) };
+            if wrong_fingerprint {
+                to_a.fingerprint[3] ^= 1;
+            }
+            let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b).unwrap();
+            let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a).unwrap();
+            a.ice_mut().add_remote(now, Socket::Udp(0), "10.0.0.2:2".parse().unwrap(), UDP_PRIORITY);
+            Pair { a, b, now, carried: 0, lose: |_| false, events: [vec![], vec![]] }
+        }
+
+        fn run(&mut self, time: Duration) {
+            let end = self.now + time;
+            while self.now < end {
+                let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
+                self.a.tick(self.now, &mut to_b, &mut self.events[0]);
+                self.b.tick(self.now, &mut to_a, &mut self.events[1]);
+                while !to_a.is_empty() || !to_b.is_empty() {
+                    for datagram in std::mem::take(&mut to_b) {
+                        self.carried += 1;
+                        if !(self.lose)(self.carried) {
+                            let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..datagram.route };
+                            self.b.handle(self.now, from, &datagram.bytes, &mut to_a, &mut self.events[1]);
+                        }
+                    }
+                    for datagram in std::mem::take(&mut to_a) {
+                        self.carried += 1;
+                        if !(self.lose)(self.carried) {
+                            let from = Route { remote: "10.0.0.2:2".parse().unwrap(), ..datagram.route };
+                            self.a.handle(self.now, from, &datagram.bytes, &mut to_b, &mut self.events[0]);
+                        }
+                    }
+                }
+                self.now += Duration::from_millis(5);
+            }
+        }
+    }
+
+    #[test]
+    fn two_sessions_connect_in_either_dtls_role_and_understand_each_other() {
+        for a_active in [true, false] {
+            let mut pair = Pair::new(false, a_active);
+            pair.run(Duration::from_millis(50));
+            assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected));
+            let mut packet = Vec::new();
+            crate::rtc::srtp::write_header(&mut packet, true, 96, 7, 8, 9);
+            packet.extend_from_slice(b"picture");
+            let plain = packet.clone();
+            let (route, protect) = pair.a.sender().unwrap();
+            protect.protect(&mut packet, 0, 9, 7).unwrap();
+            pair.events[1].clear();
+            pair.b.handle(pair.now, route, &packet, &mut Vec::new(), &mut pair.events[1]);
+            assert!(matches!(&pair.events[1][..], [Event::Rtp(bytes)] if bytes[..] == plain[..]));
+            let mut out = Vec::new();
+            pair.a.shut(pair.now, &mut out);
+            for datagram in out {
+                pair.b.handle(pair.now, datagram.route, &datagram.bytes, &mut Vec::new(), &mut pair.events[1]);
+            }
+            assert!(matches!(pair.events[1].last(), Some(Event::Closed(Reason::ClosedByPeer))));
+        }
+    }
+
+    #[test]
+    fn a_third_of_all_packets_may_be_lost_while_connecting() {
+        for a_active in [true, false] {
+            for start in 0..20 {
+                let mut pair = Pair::new(false, a_active);
+                pair.carried = start * 1000;
+                pair.lose = |n| ((n as u32).wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3);
+                pair.run(Duration::from_secs(9));
+                assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "start {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_the_description_did_not_name_is_refused() {
+        let mut pair = Pair::new(true, true);
+        pair.run(Duration::from_secs(12));
+        assert!(
+            pair.events.iter().flatten().all(|event| !matches!(event, Event::Connected))
+                || pair.b.state() == State::Closed
+        );
+        assert!(
+            pair.events[1]
+                .iter()
+                .any(|e| matches!(e, Event::Closed(Reason::HandshakeFailed | Reason::HandshakeTimeout)))
+        );
+        assert!(pair.b.sender().is_none());
+    }
+
+    #[test]
+    fn a_peer_that_never_comes_is_given_up_in_time() {
+        let mut pair = Pair::new(false, true);
+        pair.lose = |_| true;
+        pair.run(ICE_DEADLINE - Duration::from_millis(100));
+        assert_eq!(pair.b.state(), State::Checking);
+        pair.run(Duration::from_millis(200));
+        assert!(matches!(pair.events[1][..], [Event::Closed(Reason::NothingReceived)]));
+    }
+}
