@@ -53,4 +53,8 @@ impl Default for Webrtc {
 pub struct Filters {
     /// Advertise loopback addresses too.
     pub loopback: bool,
+    /// Only these interfaces.
+    pub interfaces: Option<Vec<String>>,
+    /// Only these addresses.
+    pub ips: Option<Vec<String>>,
 }
