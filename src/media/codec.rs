@@ -23,6 +23,10 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Every codec that the relay passes through, in the order in which lists for people name them.
+    pub const ALL: [Codec; 8] =
+        [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus, Codec::Pcmu, Codec::Pcma];
+
     pub fn kind(self) -> Kind {
         match self {
             Codec::Opus | Codec::Pcmu | Codec::Pcma => Kind::Audio,
@@ -53,11 +57,25 @@ impl Codec {
         }
     }
 
+    /// Number of audio channels where SDP names it: RTP always carries Opus as two (RFC 7587 section 7).
+    pub fn channels(self) -> Option<u8> {
+        match self {
+            Codec::Opus => Some(2),
+            _ => None,
+        }
+    }
+
+    /// What follows the payload type in an `a=rtpmap` line (`H264/90000`, `opus/48000/2`; RFC 8866 section 6.6).
+    pub fn rtpmap(self) -> String {
+        match self.channels() {
+            Some(channels) => format!("{}/{}/{channels}", self.sdp_name(), self.clock_rate()),
+            None => format!("{}/{}", self.sdp_name(), self.clock_rate()),
+        }
+    }
+
     /// Parses an encoding name in any case.
     pub fn from_sdp_name(name: &str) -> Option<Codec> {
-        const ALL: [Codec; 8] =
-            [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus, Codec::Pcmu, Codec::Pcma];
-        ALL.into_iter().find(|c| c.sdp_name().eq_ignore_ascii_case(name))
+        Codec::ALL.into_iter().find(|c| c.sdp_name().eq_ignore_ascii_case(name))
     }
 }
 

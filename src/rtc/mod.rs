@@ -1,6 +1,10 @@
 //! WebRTC: sessions with peers, assembled from the sans-I/O crates of webrtc-rs.
+pub mod answer;
 mod dtls_repeat;
+pub mod h264_profile;
 pub mod ice;
+pub mod negotiate;
 pub mod rtcp;
+pub mod sdp;
 pub mod session;
 pub mod srtp;

@@ -1,0 +1,318 @@
+//! Writing our answer (RFC 8829 section 5.3, RFC 9429): one m-section for each of the offer's, in its order.
+//!
+//! All text that comes from the peer (mid, formats, fmtp, protocol) was checked when it was read; what we say
+//! of ourselves comes in as [`Local`].
+use std::fmt::Write;
+
+use super::negotiate::Accepted;
+use super::sdp::{Remote, RemoteCodec, RemoteMedia, Setup};
+use crate::media::codec::Kind;
+
+/// The SSRCs that we send one m-line's media with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ssrcs {
+    pub ssrc: u32,
+    /// Without one, retransmission payload types are left out of a section that sends.
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// What the answer says of ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a> {
+    /// Below 2^63 (RFC 8829 section 5.2.1), the same for the life of the session.
+    pub session_id: u64,
+    /// Goes up by one with every further answer.
+    pub version: u64,
+    pub ufrag: &'a str,
+    pub pwd: &'a str,
+    /// As the attribute writes it: `sha-256 AB:CD:…`.
+    pub fingerprint: &'a str,
+    /// Never `ActPass` in an answer; [`Setup::reply`] knows which.
+    pub setup: Setup,
+    /// `candidate:…`, without `a=`.
+    pub candidates: &'a [String],
+    /// One for each accepted m-line, in that order; not looked at where we don't send.
+    pub ssrcs: &'a [Ssrcs],
+    pub cname: &'a str,
+    pub stream_id: &'a str,
+    /// URIs of the header extensions that we implement (RFC 8285).
+    pub extensions: &'a [&'a str],
+    /// Whether we give publishers transport-wide feedback.
+    pub transport_cc: bool,
+}
+
+/// Writes the answer to `remote`: m-lines that are not in `accepted` are rejected with port 0.
+pub fn write(remote: &Remote, accepted: &[Accepted], local: &Local) -> String {
+    let mut answer = Lines(String::with_capacity(4096));
+    answer.line("v=0");
+    answer.line(format_args!("o=- {} {} IN IP4 0.0.0.0", local.session_id, local.version));
+    answer.line("s=-");
+    answer.line("t=0 0");
+    let of_accepted = accepted.iter().filter_map(|a| remote.medias.get(a.media));
+    let mids: Vec<&str> = of_accepted.filter(|m| remote.bundles(m)).filter_map(|m| m.mid.as_deref()).collect();
+    if !mids.is_empty() {
+        answer.line(format_args!("a=group:BUNDLE {}", mids.join(" ")));
+    }
+    answer.line("a=msid-semantic: WMS *");
+
+    let mut has_candidates = false;
+    for (index, media) in remote.medias.iter().enumerate() {
+        let Some(position) = accepted.iter().position(|a| a.media == index) else {
+            answer.rejected(media);
+            continue;
+        };
+        answer.accepted(media, &accepted[position], local.ssrcs.get(position), local);
+        answer.transport(remote, local);
+        // In a BUNDLE group the first section speaks for all (RFC 9143 section 7.3.1).
+        if !has_candidates || !remote.bundles(media) {
+            answer.candidates(local);
+            has_candidates = true;
+        }
+    }
+    answer.0
+}
+
+/// The answer so far.
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, text: impl std::fmt::Display) {
+        // Writing to a String can't fail.
+        let _ = write!(self.0, "{text}\r\n");
+    }
+
+    fn rejected(&mut self, media: &RemoteMedia) {
+        let separator = if media.formats.is_empty() { "" } else { " " };
+        self.line(format_args!("m={} 0 {}{separator}{}", media.name, media.protocol, media.formats));
+        self.line("c=IN IP4 0.0.0.0");
+        if let Some(mid) = &media.mid {
+            self.line(format_args!("a=mid:{mid}"));
+        }
+        self.line("a=inactive");
+    }
+
+    fn accepted(&mut self, media: &RemoteMedia, accepted: &Accepted, ssrcs: Option<&Ssrcs>, local: &Local) {
+        let sends = accepted.direction.sends();
+        let receives = accepted.direction.receives();
+        let retransmits = !sends || ssrcs.is_some_and(|s| s.rtx_ssrc.is_some());
+        let rtx = |codec: &RemoteCodec| codec.rtx.filter(|_| retransmits);
+
+        let mut formats = String::new();
+        for codec in &accepted.codecs {
+            for payload_type in [Some(codec.payload_type), rtx(codec)].into_iter().flatten() {
+                let _ = write!(formats, " {payload_type}");
+            }
+        }
+        self.line(format_args!("m={} 9 {}{formats}", media.name, media.protocol));
+        self.line("c=IN IP4 0.0.0.0");
+        if let Some(mid) = &media.mid {
+            self.line(format_args!("a=mid:{mid}"));
+        }
+        self.line(format_args!("a={}", accepted.direction.as_str()));
+        self.line("a=rtcp-mux");
+        if media.rtcp_rsize {
+            self.line("a=rtcp-rsize");
+        }
+        for (id, uri) in media.extensions.iter().filter(|(_, uri)| local.extensions.contains(&uri.as_str())) {
+            self.line(format_args!("a=extmap:{id} {uri}"));
+        }
+        for codec in &accepted.codecs {
+            self.codec(codec, rtx(codec), receives, receives && local.transport_cc);
+        }
+        if sends {
+            self.sender(accepted, ssrcs, local);
+        }
+    }
+
+    /// A codec's lines; `remb` and `transport_cc` say whether we give that feedback.
+    fn codec(&mut self, codec: &RemoteCodec, rtx: Option<u8>, remb: bool, transport_cc: bool) {
+        let payload_type = codec.payload_type;
+        self.line(format_args!("a=rtpmap:{payload_type} {}", codec.codec.rtpmap()));
+        for (wanted, feedback) in [
+            (codec.nack, "nack"),
+            (codec.pli, "nack pli"),
+            (codec.fir, "ccm fir"),
+            (codec.remb && remb, "goog-remb"),
+            (codec.transport_cc && transport_cc, "transport-cc"),
+        ] {
+            if wanted {
+                self.line(format_args!("a=rtcp-fb:{payload_type} {feedback}"));
+            }
+        }
+        // sprop- parameters describe what their writer sends; repeated by us they would describe our media.
+        let described = |pair: &&str| !pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("sprop-"));
+        let fmtp = codec.fmtp.split(';').filter(described).collect::<Vec<_>>().join(";");
+        if !fmtp.is_empty() {
+            self.line(format_args!("a=fmtp:{payload_type} {fmtp}"));
+        }
+        if let Some(rtx) = rtx {
+            self.line(format_args!("a=rtpmap:{rtx} rtx/{}", codec.codec.clock_rate()));
+            self.line(format_args!("a=fmtp:{rtx} apt={payload_type}"));
+        }
+    }
+
+    /// Who sends in this section: RFC 8830 for msid, RFC 5576 for SSRCs, which players without msid need.
+    fn sender(&mut self, accepted: &Accepted, ssrcs: Option<&Ssrcs>, local: &Local) {
+        let kind = if accepted.kind == Kind::Video { "video" } else { "audio" };
+        let (cname, stream) = (local.cname, local.stream_id);
+        self.line(format_args!("a=msid:{stream} {stream}-{kind}"));
+        let Some(ssrcs) = ssrcs else { return };
+        let rtx = ssrcs.rtx_ssrc.filter(|_| accepted.codecs.iter().any(|codec| codec.rtx.is_some()));
+        if let Some(rtx) = rtx {
+            self.line(format_args!("a=ssrc-group:FID {} {rtx}", ssrcs.ssrc));
+        }
+        for ssrc in [Some(ssrcs.ssrc), rtx].into_iter().flatten() {
+            self.line(format_args!("a=ssrc:{ssrc} cname:{cname}"));
+            self.line(format_args!("a=ssrc:{ssrc} msid:{stream} {stream}-{kind}"));
+        }
+    }
+
+    fn transport(&mut self, remote: &Remote, local: &Local) {
+        self.line(format_args!("a=ice-ufrag:{}", local.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", local.pwd));
+        if remote.trickle {
+            self.line("a=ice-options:trickle");
+        }
+        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
+        self.line(format_args!("a=setup:{}", local.setup.as_str()));
+    }
+
+    fn candidates(&mut self, local: &Local) {
+        for candidate in local.candidates {
+            self.line(format_args!("a={candidate}"));
+        }
+        self.line("a=end-of-candidates");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::Codec;
+    use crate::rtc::negotiate;
+    use crate::rtc::sdp::captures::{self, local, track};
+    use crate::rtc::sdp::parse;
+
+    fn to_viewer(capture: &str) -> String {
+        let remote = parse(capture).unwrap();
+        let source = [track(Codec::H264, "profile-level-id=42e01f"), track(Codec::Opus, "")];
+        let accepted = negotiate::viewer(&remote, Some(&source)).unwrap();
+        write(&remote, &accepted, &local(&captures::candidates()))
+    }
+
+    fn to_publisher(capture: &str, transport_cc: bool) -> String {
+        let remote = parse(capture).unwrap();
+        let accepted = negotiate::publisher(&remote).unwrap();
+        write(&remote, &accepted, &Local { transport_cc, ..local(&captures::candidates()) })
+    }
+
+    #[test]
+    fn a_small_viewer_gets_exactly_this() {
+        let expected = "\
+v=0
+o=- 7 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=group:BUNDLE video
+a=msid-semantic: WMS *
+m=video 9 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:video
+a=sendonly
+a=rtcp-mux
+a=rtpmap:96 H264/90000
+a=rtcp-fb:96 nack
+a=rtcp-fb:96 nack pli
+a=fmtp:96 profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1
+a=msid:porthole porthole-video
+a=ssrc:1001 cname:porthole
+a=ssrc:1001 msid:porthole porthole-video
+a=ice-ufrag:ours
+a=ice-pwd:0123456789abcdefghijklmn
+a=ice-options:trickle
+a=fingerprint:FINGERPRINT
+a=setup:active
+a=candidate:1 1 udp 2130706431 192.168.1.20 8555 typ host
+a=candidate:2 1 tcp 1671430143 192.168.1.20 8555 typ host tcptype passive
+a=end-of-candidates
+";
+        let expected = expected.replace("FINGERPRINT", captures::FINGERPRINT).replace('\n', "\r\n");
+        assert_eq!(to_viewer(captures::LIBDATACHANNEL_VIEWER), expected);
+    }
+
+    #[test]
+    fn a_browser_is_told_where_media_and_retransmissions_come_from() {
+        let answer = to_viewer(captures::CHROMIUM_VIEWER);
+        assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 109 114 "));
+        for line in [
+            "a=ssrc-group:FID 1001 1002",
+            "a=rtpmap:114 rtx/90000",
+            "a=fmtp:114 apt=109",
+            "a=rtcp-fb:109 ccm fir",
+            "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid",
+            "a=ssrc:2001 cname:porthole",
+            "a=rtcp-rsize",
+        ] {
+            assert!(answer.contains(&format!("{line}\r\n")), "{line}\n{answer}");
+        }
+        for never in ["goog-remb", "transport-cc", "abs-send-time", "ice-lite", "red/", "telephone-event"] {
+            assert!(!answer.contains(never), "{never}");
+        }
+        assert_eq!(answer.matches("a=candidate:").count(), 2);
+    }
+
+    #[test]
+    fn without_a_retransmission_ssrc_nothing_is_said_of_retransmission() {
+        let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
+        let accepted = negotiate::viewer(&remote, None).unwrap();
+        let ssrcs = [Ssrcs { ssrc: 1, rtx_ssrc: None }, Ssrcs { ssrc: 2, rtx_ssrc: None }];
+        let answer = write(&remote, &accepted, &Local { ssrcs: &ssrcs, ..local(&[]) });
+        assert!(!answer.contains("rtx") && !answer.contains("FID") && !answer.contains("apt="));
+    }
+
+    #[test]
+    fn a_publisher_is_answered_recvonly_with_the_feedback_that_we_give() {
+        let answer = to_publisher(captures::CHROMIUM_PUBLISHER, false);
+        assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 106 107\r\n"), "{answer}");
+        assert!(answer.contains("a=rtcp-fb:106 goog-remb\r\n") && !answer.contains("transport-cc"));
+        assert!(!answer.contains("a=ssrc") && !answer.contains("a=msid:"));
+        assert_eq!(answer.matches("a=recvonly\r\n").count(), 2);
+        assert!(to_publisher(captures::CHROMIUM_PUBLISHER, true).contains("a=rtcp-fb:106 transport-cc\r\n"));
+    }
+
+    #[test]
+    fn a_rejected_m_line_keeps_its_place_and_leaves_the_bundle() {
+        let answer = to_publisher(captures::CHROMIUM_PUBLISHER, false);
+        assert!(answer.contains("a=group:BUNDLE 0 1\r\n"));
+        let rejected =
+            "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=inactive\r\n";
+        assert!(answer.ends_with(rejected), "{answer}");
+    }
+
+    #[test]
+    fn what_a_publisher_says_of_its_own_media_is_not_repeated_as_ours() {
+        let answer = to_publisher(captures::GSTREAMER_PUBLISHER, false);
+        assert!(
+            answer.contains("a=fmtp:96 packetization-mode=1;profile-level-id=42c01f;level-asymmetry-allowed=1\r\n")
+        );
+        assert!(!answer.contains("sprop") && !answer.contains("a=fmtp:98"));
+    }
+
+    #[test]
+    fn without_mid_and_bundle_each_section_has_the_candidates() {
+        let unnamed: String = captures::AIORTC_VIEWER
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("a=mid") && !line.starts_with("a=group"))
+            .collect();
+        let answer = to_viewer(&unnamed);
+        assert!(!answer.contains("a=mid:") && !answer.contains("a=group"));
+        assert_eq!(answer.matches("a=end-of-candidates").count(), 2);
+    }
+
+    #[test]
+    fn the_role_follows_the_offer() {
+        assert_eq!(parse(captures::CHROMIUM_VIEWER).unwrap().setup.reply(), Setup::Active);
+        assert_eq!(parse(captures::FFMPEG_WHIP_PUBLISHER).unwrap().setup.reply(), Setup::Active);
+        assert_eq!(Setup::Active.reply(), Setup::Passive);
+    }
+}

@@ -1,0 +1,440 @@
+//! Reading session descriptions (RFC 8866) as WebRTC peers write them (RFC 8829).
+//!
+//! The reader forgives what does no harm (line ends, unknown attributes, odd case) and keeps only what
+//! the relay uses. Whatever may be written back to a peer has been checked character by character here,
+//! so that no answer can be made to contain a line that is not ours.
+use std::fmt;
+
+use crate::media::codec::{Codec, Kind};
+
+use section::Section;
+pub use values::{Direction, Fingerprint, Hash, MediaKind, Setup};
+
+#[cfg(test)]
+pub mod captures;
+mod section;
+mod values;
+
+/// Largest description: a browser's full offer with every codec has 6 to 12 KiB.
+pub const MAX_SDP: usize = 64 * 1024;
+/// Longest line in bytes; the longest seen are H.264 and H.265 parameter sets of some 300 bytes.
+pub const MAX_LINE: usize = 2 * 1024;
+/// Most m-lines: meeting pages that keep old ones stay below this, viewers have two or three.
+pub const MAX_MEDIAS: usize = 32;
+/// Most formats in one m-line: Chromium with all its codecs and their retransmissions names about 45.
+pub const MAX_CODECS: usize = 64;
+/// Candidates that are kept; further ones are passed over, since a peer that we can't reach may still reach us.
+pub const MAX_CANDIDATES: usize = 32;
+
+/// One payload type whose codec we know, with what the peer says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteCodec {
+    pub payload_type: u8,
+    pub codec: Codec,
+    /// `key=value` pairs joined by `;`, without spaces and vendor (`x-google-…`) keys; may be empty.
+    pub fmtp: String,
+    /// Payload type of the retransmissions (RFC 4588).
+    pub rtx: Option<u8>,
+    pub nack: bool,
+    pub pli: bool,
+    pub fir: bool,
+    pub remb: bool,
+    pub transport_cc: bool,
+}
+
+/// Transport attributes that one m-section gives itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ice {
+    pub ufrag: Option<String>,
+    pub pwd: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
+    pub setup: Option<Setup>,
+    /// Without `a=`.
+    pub candidates: Vec<String>,
+}
+
+/// One m-section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteMedia {
+    /// Line number of the m-line, for messages.
+    pub line: usize,
+    pub mid: Option<String>,
+    pub kind: MediaKind,
+    /// Media type as written, for rejecting.
+    pub name: String,
+    pub protocol: String,
+    pub port: u16,
+    /// Format list as written, for rejecting.
+    pub formats: String,
+    pub direction: Direction,
+    /// Only codecs that we know, in the peer's order.
+    pub codecs: Vec<RemoteCodec>,
+    /// Header extensions: identifier and URI (RFC 8285), session-level ones included.
+    pub extensions: Vec<(u8, String)>,
+    /// First the media's, then others.
+    pub ssrcs: Vec<u32>,
+    pub rtx_ssrc: Option<u32>,
+    pub cname: Option<String>,
+    pub rtcp_mux: bool,
+    pub rtcp_rsize: bool,
+    /// Port 0 without `a=bundle-only` (RFC 9143 section 6): the peer does not want this m-line.
+    pub rejected: bool,
+    /// Uses the transport of [`Remote`]: by BUNDLE, or without it by the same ufrag.
+    pub shares_transport: bool,
+    pub ice: Ice,
+}
+
+impl RemoteMedia {
+    /// Audio or video if we can carry this m-line at all: not rejected, RTP, on our transport.
+    ///
+    /// RFC 8829 section 5.1.2: every spelling of the RTP profile means DTLS-SRTP with feedback.
+    pub fn usable(&self) -> Option<Kind> {
+        let protocol = self.protocol.to_ascii_uppercase();
+        let profile = ["UDP/TLS/", "TCP/TLS/", "TCP/DTLS/"].iter().find_map(|p| protocol.strip_prefix(p));
+        let rtp = matches!(profile.unwrap_or(&protocol), "RTP/SAVPF" | "RTP/SAVP" | "RTP/AVPF" | "RTP/AVP");
+        self.kind.rtp().filter(|_| rtp && !self.rejected && self.shares_transport)
+    }
+}
+
+/// A peer's description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub ufrag: String,
+    pub pwd: String,
+    pub fingerprint: Fingerprint,
+    /// `ActPass` where nothing is said.
+    pub setup: Setup,
+    pub ice_lite: bool,
+    /// `a=ice-options` names trickle (RFC 8838 section 4).
+    pub trickle: bool,
+    pub end_of_candidates: bool,
+    /// Without `a=`, no two the same, at most [`MAX_CANDIDATES`], only component 1 (we always multiplex RTCP).
+    pub candidates: Vec<String>,
+    pub medias: Vec<RemoteMedia>,
+    /// Identification tags of the first BUNDLE group, empty if there is none.
+    pub bundle: Vec<String>,
+    /// Index of the m-line whose transport is used: the first one in BUNDLE that is not rejected (RFC 9143
+    /// section 7.2), or without BUNDLE the first audio or video m-line.
+    pub transport: usize,
+}
+
+impl Remote {
+    /// Whether m-line `media` is in the BUNDLE group.
+    pub fn bundles(&self, media: &RemoteMedia) -> bool {
+        media.mid.as_ref().is_some_and(|mid| self.bundle.contains(mid))
+    }
+}
+
+/// What is wrong with a description, and in which line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SdpError {
+    /// Counted from 1; `None` where the description as a whole is meant.
+    pub line: Option<usize>,
+    pub what: String,
+}
+
+impl SdpError {
+    fn at(line: usize, what: impl Into<String>) -> SdpError {
+        SdpError { line: Some(line), what: what.into() }
+    }
+
+    fn whole(what: impl Into<String>) -> SdpError {
+        SdpError { line: None, what: what.into() }
+    }
+}
+
+impl fmt::Display for SdpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line} of the session description: {}", self.what),
+            None => write!(f, "session description: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for SdpError {}
+
+/// Reads a description.
+///
+/// # Errors
+/// If it is not one, if it passes a bound of this module, if an attribute that we need is malformed, or if no
+/// m-line has a transport: ICE credentials and a DTLS fingerprint.
+pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
+    let (session, sections) = read(sdp)?;
+    if sections.is_empty() {
+        return Err(SdpError::whole("it has no m-line"));
+    }
+    let bundle = session.bundle.clone().unwrap_or_default();
+    for (i, section) in sections.iter().enumerate() {
+        if section.mid.is_some() && sections[..i].iter().any(|s| s.mid == section.mid) {
+            return Err(SdpError::at(section.line, "another m-line has the same a=mid"));
+        }
+    }
+    let transport = bundle
+        .iter()
+        .filter_map(|mid| sections.iter().position(|s| s.mid.as_ref() == Some(mid)))
+        .find(|&i| !sections[i].rejected())
+        .or_else(|| sections.iter().position(|s| !s.rejected() && s.kind.rtp().is_some()))
+        .or_else(|| sections.iter().position(|s| !s.rejected()))
+        .ok_or_else(|| SdpError::whole("every m-line has port 0"))?;
+
+    let bundled = |s: &Section| s.mid.as_ref().is_some_and(|mid| bundle.contains(mid));
+    let ufrag_of = |s: &Section| s.ice.ufrag.clone().or_else(|| session.ice.ufrag.clone());
+    let tagged = &sections[transport];
+    let shares = |i: usize| {
+        let section = &sections[i];
+        i == transport
+            || bundled(tagged) && bundled(section)
+            || ufrag_of(section).is_some_and(|ufrag| ufrag_of(tagged) == Some(ufrag))
+    };
+    // Media level wins over session level (RFC 8839 section 5.4); bundled m-lines may speak for a silent first one.
+    let speakers: Vec<&Section> = [tagged, &session]
+        .into_iter()
+        .chain((0..sections.len()).filter(|&i| shares(i) && !sections[i].rejected()).map(|i| &sections[i]))
+        .collect();
+    let missing = |what: &str| SdpError::at(tagged.line, format!("no {what} for this m-line or for the session"));
+
+    let ufrag = speakers.iter().find_map(|s| s.ice.ufrag.clone()).ok_or_else(|| missing("a=ice-ufrag"))?;
+    let pwd = speakers.iter().find_map(|s| s.ice.pwd.clone()).ok_or_else(|| missing("a=ice-pwd"))?;
+    let fingerprint = speakers.iter().find_map(|s| s.ice.fingerprint.clone()).ok_or_else(|| {
+        if speakers.iter().any(|s| s.weak_fingerprint) {
+            return missing("a=fingerprint with sha-256, sha-384 or sha-512");
+        }
+        let mut error = missing("a=fingerprint");
+        error.what.push_str(": media without DTLS is not accepted");
+        error
+    })?;
+    let mut candidates = Vec::new();
+    for section in speakers.iter().filter(|s| s.ice.ufrag.as_ref().is_none_or(|own| *own == ufrag)) {
+        for candidate in &section.ice.candidates {
+            if candidates.len() < MAX_CANDIDATES && !candidates.contains(candidate) {
+                candidates.push(candidate.clone());
+            }
+        }
+    }
+    Ok(Remote {
+        setup: speakers.iter().find_map(|s| s.ice.setup).unwrap_or(Setup::ActPass),
+        ice_lite: session.ice_lite || tagged.ice_lite,
+        trickle: speakers.iter().any(|s| s.trickle),
+        end_of_candidates: speakers.iter().any(|s| s.end_of_candidates),
+        medias: sections.iter().enumerate().map(|(i, s)| s.to_media(&session, shares(i))).collect(),
+        ufrag,
+        pwd,
+        fingerprint,
+        candidates,
+        transport,
+        bundle,
+    })
+}
+
+/// The value of one format parameter; keys are compared without regard to case.
+pub fn parameter<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
+    fmtp.split(';').find_map(|pair| {
+        let (k, value) = pair.split_once('=')?;
+        k.trim().eq_ignore_ascii_case(key).then(|| value.trim())
+    })
+}
+
+/// Splits a description into its session section and its m-sections.
+fn read(sdp: &str) -> Result<(Section, Vec<Section>), SdpError> {
+    if sdp.len() > MAX_SDP {
+        return Err(SdpError::whole(format!("{} bytes are more than the {MAX_SDP} that are accepted", sdp.len())));
+    }
+    let mut session = Section::default();
+    let mut sections: Vec<Section> = Vec::new();
+    let mut begun = false;
+    for (at, line) in sdp.split('\n').enumerate().map(|(i, line)| (i + 1, line.trim())) {
+        if line.is_empty() {
+            continue;
+        }
+        if line.len() > MAX_LINE {
+            return Err(SdpError::at(at, format!("{} bytes are more than the {MAX_LINE} of a line", line.len())));
+        }
+        let (letter, value) = match line.split_once('=') {
+            Some((letter, value)) if letter.len() == 1 && (begun || letter == "v") => (letter, value),
+            _ if begun => return Err(SdpError::at(at, "not of the form <letter>=<value>")),
+            _ => return Err(SdpError::at(at, "a description begins with v=0")),
+        };
+        begun = true;
+        match letter {
+            "m" if sections.len() == MAX_MEDIAS => {
+                return Err(SdpError::at(at, format!("more than {MAX_MEDIAS} m-lines")));
+            }
+            "m" => sections.push(Section::media(at, value)?),
+            "a" => sections.last_mut().unwrap_or(&mut session).attribute(at, value)?,
+            _ => {}
+        }
+    }
+    if begun { Ok((session, sections)) } else { Err(SdpError::whole("it is empty")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n";
+    const TRANSPORT: &str = "a=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\n";
+
+    fn fingerprint(name: &str, len: usize) -> String {
+        format!("a=fingerprint:{name} {}\n", vec!["0a"; len].join(":"))
+    }
+
+    /// A whole description with session-level transport and these m-sections.
+    fn with(sections: &str) -> String {
+        format!("{HEAD}{TRANSPORT}{}{sections}", fingerprint("sha-256", 32))
+    }
+
+    fn error(sdp: &str) -> String {
+        parse(sdp).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn chromium_says_what_it_can_receive() {
+        let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
+        assert_eq!(remote.bundle, ["0", "1"]);
+        assert_eq!((remote.ufrag.as_str(), remote.setup, remote.trickle), ("8hhY", Setup::ActPass, true));
+        assert_eq!(remote.candidates.len(), 1);
+        let video = &remote.medias[0];
+        assert_eq!((video.kind, video.direction, video.codecs.len()), (MediaKind::Video, Direction::RecvOnly, 12));
+        let h264 = &video.codecs[3];
+        assert_eq!((h264.payload_type, h264.codec, h264.rtx), (109, Codec::H264, Some(114)));
+        assert!(h264.nack && h264.pli && h264.fir && h264.remb && h264.transport_cc);
+        assert_eq!(parameter(&h264.fmtp, "Profile-Level-Id"), Some("42e01f"));
+        let audio: Vec<_> = remote.medias[1].codecs.iter().map(|c| (c.payload_type, c.codec)).collect();
+        assert_eq!(audio, [(111, Codec::Opus), (0, Codec::Pcmu), (8, Codec::Pcma)]);
+    }
+
+    #[test]
+    fn an_m_line_with_port_0_and_bundle_only_is_not_rejected() {
+        let remote = parse(captures::CHROMIUM_PUBLISHER).unwrap();
+        let video = &remote.medias[1];
+        assert_eq!((video.port, video.rejected, video.usable()), (0, false, Some(Kind::Video)));
+        assert_eq!((video.ssrcs.as_slice(), video.rtx_ssrc), ([2231627014, 632943048].as_slice(), Some(632943048)));
+        assert_eq!(video.cname.as_deref(), Some("eC0zIcS2Sk/s4rRl"));
+        assert_eq!(remote.medias[2].usable(), None);
+    }
+
+    #[test]
+    fn sha_256_is_preferred_among_several_fingerprints() {
+        let remote = parse(captures::AIORTC_VIEWER).unwrap();
+        assert_eq!(remote.fingerprint.hash, Hash::Sha256);
+        assert!(captures::AIORTC_VIEWER.contains(&remote.fingerprint.to_string()));
+        let all = [fingerprint("sha-1", 20), fingerprint("SHA-512", 64), fingerprint("sha-384", 48)].concat();
+        let remote = parse(&format!("{HEAD}{TRANSPORT}{all}m=audio 9 RTP/SAVPF 0\n")).unwrap();
+        assert_eq!(remote.fingerprint.hash, Hash::Sha512);
+    }
+
+    #[test]
+    fn second_fmtp_lines_add_only_what_the_first_left_out() {
+        let remote = parse(captures::CREALITY_ANSWER).unwrap();
+        let codecs = &remote.medias[0].codecs;
+        assert_eq!(codecs[1].fmtp, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f");
+        assert_eq!(remote.setup, Setup::Passive);
+        let sdp = with("m=video 9 RTP/SAVPF 96\na=rtpmap:96 h264/90000\na=fmtp:96 A=1; b=2\na=fmtp:96 a=3;c=4;\n");
+        assert_eq!(parse(&sdp).unwrap().medias[0].codecs[0].fmtp, "A=1;b=2;c=4");
+    }
+
+    #[test]
+    fn candidates_are_kept_once_and_only_for_component_1() {
+        assert_eq!(parse(captures::PION_VIEWER).unwrap().candidates.len(), 2);
+        assert_eq!(parse(captures::AIORTC_VIEWER).unwrap().candidates.len(), 2);
+        let many: String = (0..100).map(|i| format!("a=candidate:{i} 1 udp 1 10.0.0.1 {i} typ host\n")).collect();
+        let remote = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\n{many}"))).unwrap();
+        assert_eq!(remote.candidates.len(), MAX_CANDIDATES);
+    }
+
+    #[test]
+    fn odd_case_and_spaces_are_forgiven() {
+        let sdp = with(
+            "m=VIDEO 9 udp/tls/rtp/savpf 96\na=MID: video\na=SENDONLY\na=Setup:ActPass\n\
+             a=rtpmap:96 h264/90000\na=rtcp-fb:* NACK  pli\na=what:ever\na=\n",
+        );
+        let remote = parse(&sdp).unwrap();
+        let media = &remote.medias[0];
+        assert_eq!((media.mid.as_deref(), media.direction), (Some("video"), Direction::SendOnly));
+        assert_eq!(media.usable(), Some(Kind::Video));
+        assert!(media.codecs[0].pli && !media.codecs[0].nack);
+    }
+
+    #[test]
+    fn static_payload_types_need_no_rtpmap() {
+        let remote = parse(&with("m=audio 9 RTP/SAVPF 8 0 3\n")).unwrap();
+        let codecs: Vec<_> = remote.medias[0].codecs.iter().map(|c| c.codec).collect();
+        assert_eq!(codecs, [Codec::Pcma, Codec::Pcmu]);
+    }
+
+    #[test]
+    fn payload_types_that_look_like_rtcp_are_passed_over() {
+        let remote = parse(&with("m=video 9 RTP/SAVPF 72 96\na=rtpmap:72 VP8/90000\na=rtpmap:96 VP8/90000\n"));
+        assert_eq!(remote.unwrap().medias[0].codecs.len(), 1);
+    }
+
+    #[test]
+    fn media_level_transport_wins_over_session_level() {
+        let own = "a=ice-ufrag:wxyz\na=ice-pwd:lkjihgfedcba9876543210\na=setup:active\n";
+        let remote = parse(&with(&format!("a=setup:passive\nm=audio 9 RTP/SAVPF 0\n{own}"))).unwrap();
+        assert_eq!((remote.ufrag.as_str(), remote.setup), ("wxyz", Setup::Active));
+    }
+
+    #[test]
+    fn without_bundle_only_m_lines_of_one_ufrag_share_a_transport() {
+        let own = "a=ice-ufrag:wxyz\na=ice-pwd:lkjihgfedcba9876543210\n";
+        let sections = "m=audio 9 RTP/SAVPF 0\nm=video 9 RTP/SAVPF 96\n";
+        let shared = parse(&with(sections)).unwrap();
+        assert!(shared.medias.iter().all(|m| m.shares_transport));
+        let apart = parse(&with(&format!("{sections}{own}"))).unwrap();
+        assert_eq!(apart.medias.iter().map(|m| m.shares_transport).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(apart.ufrag, "abcd");
+    }
+
+    #[test]
+    fn the_transport_of_a_rejected_first_m_line_is_not_used() {
+        let sdp = with(
+            "a=group:BUNDLE a b\nm=audio 0 RTP/SAVPF 0\na=mid:a\na=ice-ufrag:gone\nm=audio 9 RTP/SAVPF 0\na=mid:b\n",
+        );
+        let remote = parse(&sdp).unwrap();
+        assert_eq!((remote.transport, remote.ufrag.as_str()), (1, "abcd"));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_is_wrong() {
+        let fingerprint = fingerprint("sha-256", 32);
+        let media = "m=audio 9 RTP/SAVPF 0\n";
+        for (sdp, expected) in [
+            (String::new(), "it is empty"),
+            ("{\"type\":\"offer\"}".to_owned(), "line 1 of the session description: a description begins with v=0"),
+            (HEAD.to_owned(), "it has no m-line"),
+            (format!("{HEAD}nonsense"), "line 5 of the session description: not of the form"),
+            (format!("{HEAD}{media}{fingerprint}"), "line 5 of the session description: no a=ice-ufrag"),
+            (format!("{HEAD}{media}a=ice-ufrag:abcd\n{fingerprint}"), "no a=ice-pwd"),
+            (format!("{HEAD}{TRANSPORT}{media}"), "media without DTLS is not accepted"),
+            (format!("{HEAD}{TRANSPORT}a=fingerprint:sha-1 00\n{media}"), "sha-256, sha-384 or sha-512"),
+            (format!("{HEAD}a=fingerprint:sha-256 00:11\n{media}"), "line 5 of the session description: a=fingerprint"),
+            (with("m=audio 0 RTP/SAVPF 0"), "every m-line has port 0"),
+            (with("m=audio 70000 RTP/SAVPF 0"), "the port of the m-line"),
+            (with("m=audio"), "an m-line needs"),
+            (with("m=audio 9 RTP/SAVPF 0\na=mid:a b"), "a=mid is not a token"),
+            (with("m=audio 9 RTP/SAVPF 0\na=mid:a\nm=audio 9 RTP/SAVPF 0\na=mid:a"), "the same a=mid"),
+            (with("a=group:BUNDLE a \"b\"\nm=audio 9 RTP/SAVPF 0"), "a=group:BUNDLE"),
+            (with("m=audio 9 RTP/SAVPF 0\na=setup:later"), "a=setup"),
+            (with("m=audio 9 RTP/SAVPF 0\na=ice-ufrag:a b c d"), "a=ice-ufrag is not 4 to 256"),
+        ] {
+            assert!(error(&sdp).contains(expected), "{expected}: {}", error(&sdp));
+        }
+    }
+
+    #[test]
+    fn errors_never_repeat_a_password() {
+        assert!(!error(&with("m=audio 9 RTP/SAVPF 0\na=ice-pwd:s3cret-s3cret-s3cret-s3cret")).contains("s3cret"));
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let many = |n: usize| "m=audio 9 RTP/SAVPF 0\n".repeat(n);
+        assert!(parse(&with(&many(MAX_MEDIAS))).is_ok());
+        assert!(error(&with(&many(MAX_MEDIAS + 1))).contains("more than 32 m-lines"));
+        assert!(error(&with(&format!("m=audio 9 RTP/SAVPF{}", " 0".repeat(65)))).contains("more than 64 formats"));
+        assert!(error(&with(&format!("a=x:{}", "y".repeat(MAX_LINE)))).contains("bytes are more than the 2048"));
+        assert!(error(&"v=0\n".repeat(20_000)).contains("more than the 65536"));
+    }
+}

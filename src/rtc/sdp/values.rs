@@ -1,0 +1,161 @@
+//! The words of a session description that have a type of their own.
+use std::fmt;
+
+use crate::media::codec::Kind;
+
+/// Which way media flows, from the point of view of whoever wrote the description (RFC 8866 section 6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    SendRecv,
+    SendOnly,
+    RecvOnly,
+    Inactive,
+}
+
+impl Direction {
+    /// The same flow seen from the other side.
+    pub fn reverse(self) -> Direction {
+        match self {
+            Direction::SendOnly => Direction::RecvOnly,
+            Direction::RecvOnly => Direction::SendOnly,
+            same => same,
+        }
+    }
+
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    pub fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    /// The attribute's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Direction> {
+        [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
+            .into_iter()
+            .find(|d| d.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Who begins the DTLS handshake (RFC 8842 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    ActPass,
+    Active,
+    Passive,
+    HoldConn,
+}
+
+impl Setup {
+    /// Our role towards a peer of this one: `active` wherever we may choose, since that saves a round trip.
+    pub fn reply(self) -> Setup {
+        match self {
+            Setup::Active => Setup::Passive,
+            _ => Setup::Active,
+        }
+    }
+
+    /// The attribute's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Setup::ActPass => "actpass",
+            Setup::Active => "active",
+            Setup::Passive => "passive",
+            Setup::HoldConn => "holdconn",
+        }
+    }
+
+    pub(super) fn parse(value: &str) -> Option<Setup> {
+        [Setup::ActPass, Setup::Active, Setup::Passive, Setup::HoldConn]
+            .into_iter()
+            .find(|s| s.as_str().eq_ignore_ascii_case(value))
+    }
+}
+
+/// Hash functions that may name a certificate (RFC 8122 section 5 without the broken ones).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hash {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Hash::Sha256 => "sha-256",
+            Hash::Sha384 => "sha-384",
+            Hash::Sha512 => "sha-512",
+        }
+    }
+
+    /// Digest length in bytes.
+    pub fn digest_len(self) -> usize {
+        match self {
+            Hash::Sha256 => 32,
+            Hash::Sha384 => 48,
+            Hash::Sha512 => 64,
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Hash> {
+        [Hash::Sha256, Hash::Sha384, Hash::Sha512].into_iter().find(|h| h.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+/// A certificate's fingerprint; shown as the attribute writes it (`sha-256 AB:CD:…`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    pub hash: Hash,
+    /// Exactly [`Hash::digest_len`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hash.as_str())?;
+        for (i, byte) in self.bytes.iter().enumerate() {
+            write!(f, "{}{byte:02X}", if i == 0 { ' ' } else { ':' })?;
+        }
+        Ok(())
+    }
+}
+
+/// An m-line's media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    Audio,
+    Video,
+    Application,
+    Other,
+}
+
+impl MediaKind {
+    /// Audio or video, `None` for what carries no RTP of ours.
+    pub fn rtp(self) -> Option<Kind> {
+        match self {
+            MediaKind::Audio => Some(Kind::Audio),
+            MediaKind::Video => Some(Kind::Video),
+            MediaKind::Application | MediaKind::Other => None,
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> MediaKind {
+        match name.to_ascii_lowercase().as_str() {
+            "audio" => MediaKind::Audio,
+            "video" => MediaKind::Video,
+            "application" => MediaKind::Application,
+            _ => MediaKind::Other,
+        }
+    }
+}
