@@ -1,5 +1,6 @@
 //! `porthole`: arguments to command to exit code.
 mod config;
+mod engine;
 mod media;
 mod net;
 mod rtc;

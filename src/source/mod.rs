@@ -17,6 +17,8 @@ pub enum SourceEvent {
     Tracks(Vec<TrackInfo>),
     /// Packets of track number `track` (index into `Tracks`), in order.
     Packets { track: usize, packets: Vec<Packet> },
+    /// The source ended by itself; the sentence says why.
+    Ended(String),
 }
 
 /// What the relay asks of a running source.

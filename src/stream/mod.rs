@@ -1,3 +1,4 @@
 //! Streams: named meeting points of producers and viewers.
+pub mod inbound;
 pub mod outbound;
 pub mod relay;

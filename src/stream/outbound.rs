@@ -74,6 +74,22 @@ impl Outbound {
         self.next
     }
 
+    /// The place in the ring is gone: the ring began anew, or the packets there were dropped.
+    pub fn is_stale(&self, track: u32, ring: &Ring) -> bool {
+        let Some(next) = self.next else { return true };
+        self.current().is_none_or(|s| s.track != track || s.generation != ring.generation()) || next < ring.tail()
+    }
+
+    /// A place to come back to with [`Self::restore`] when packets did not get out.
+    pub fn place(&self) -> (Option<u64>, u64, u32) {
+        (self.next, self.next_out, self.last_timestamp)
+    }
+
+    /// Goes back to a place of the same piece of numbering; the same packets get the same numbers again.
+    pub fn restore(&mut self, place: (Option<u64>, u64, u32)) {
+        (self.next, self.next_out, self.last_timestamp) = place;
+    }
+
     /// Forgets the place in the ring; the numbering stays for the next [`Self::start`].
     pub fn stop(&mut self) {
         self.next = None;

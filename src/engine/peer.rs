@@ -1,0 +1,223 @@
+//! One peer as the engine sees it: its session, what it is sent and what it sends.
+use crate::engine::track::Track;
+use crate::media::codec::Kind;
+use crate::net::route::{Datagram, Socket};
+use crate::rtc::negotiate;
+use crate::rtc::rtcp::{self, ReportBlock};
+use crate::rtc::sdp::RemoteCodec;
+use crate::rtc::session::Session;
+use crate::stream::inbound::Inbound;
+use crate::stream::outbound::Outbound;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Sender and receiver reports go out this often.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// A viewer that asks for keyframes gets one from the ring at most this often.
+pub const REPLAY_INTERVAL: Duration = Duration::from_millis(500);
+/// What we are ready to take from one publisher, in bits per second, when it does not lose packets.
+const PUBLISHER_BITRATE: u64 = 20_000_000;
+/// Seconds from 1900, where NTP begins, to 1970.
+const NTP_EPOCH: u64 = 2_208_988_800;
+
+/// What one m-line of a viewer is sent.
+pub struct Sender {
+    pub kind: Kind,
+    /// What the viewer takes, in our order.
+    pub codecs: Vec<RemoteCodec>,
+    pub ssrc: u32,
+    pub rtx_ssrc: Option<u32>,
+    pub rtx_seq: u64,
+    pub outbound: Outbound,
+    pub track: Option<u32>,
+    /// Payload type of the track in this session, and of its retransmissions.
+    pub payload_type: u8,
+    pub rtx_payload_type: Option<u8>,
+    pub packets: u64,
+    pub bytes: u64,
+    pub retransmitted: u64,
+    pub nacked: u64,
+    pub keyframe_requests: u64,
+    pub wants_keyframe: bool,
+    pub replayed: Option<Instant>,
+    pub last_sent: Option<Instant>,
+    pub report: Option<ReportBlock>,
+}
+
+impl Sender {
+    /// Chooses among a stream's tracks what fits this m-line.
+    pub fn bind(&mut self, tracks: &HashMap<u32, Track>, among: &[u32]) {
+        let found = among.iter().find_map(|key| {
+            let track = tracks.get(key).filter(|track| track.info.codec.kind() == self.kind)?;
+            Some((*key, negotiate::pick(&track.info, &self.codecs)?))
+        });
+        match found {
+            Some((key, codec)) if self.track != Some(key) => {
+                self.payload_type = codec.payload_type;
+                self.rtx_payload_type = codec.rtx.filter(|_| self.rtx_ssrc.is_some());
+                self.track = Some(key);
+                self.outbound.stop();
+            }
+            Some(_) => {}
+            None => {
+                self.track = None;
+                self.outbound.stop();
+            }
+        }
+    }
+
+    pub fn idle_ticks(&self, now: Instant, clock_rate: u32) -> u32 {
+        let idle = self.last_sent.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        (idle.as_millis() as u64 * u64::from(clock_rate) / 1000) as u32
+    }
+}
+
+/// What one m-line of a publisher brings.
+pub struct Receiver {
+    pub inbound: Inbound,
+    pub track: u32,
+    pub wants_keyframe: bool,
+    /// The publisher's wall clock at the first sender report, and ours.
+    pub epoch: Option<(u64, Instant)>,
+}
+
+/// Where a session came from, for lists and logs.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub format: &'static str,
+    pub protocol: &'static str,
+    pub user_agent: String,
+    pub remote: SocketAddr,
+}
+
+pub struct Peer {
+    pub id: String,
+    pub stream: String,
+    pub publishes: bool,
+    pub session: Session,
+    pub senders: Vec<Sender>,
+    pub receivers: Vec<Receiver>,
+    pub origin: Origin,
+    pub created: Instant,
+    pub connected: Option<Instant>,
+    /// Routes by which datagrams of this peer are known.
+    pub routes: Vec<(Socket, SocketAddr)>,
+    /// ICE generation, for the entity tag.
+    pub generation: u32,
+    /// Our SSRC in reports where we send nothing.
+    pub ssrc: u32,
+    pub report_due: Instant,
+    pub wake: Option<Instant>,
+    pub budget: Budget,
+    pub offered_candidates: usize,
+}
+
+impl Peer {
+    pub fn etag(&self) -> String {
+        format!("\"{}-{}\"", &self.id[..16.min(self.id.len())], self.generation)
+    }
+
+    /// When this peer needs attention.
+    pub fn deadline(&self) -> Option<Instant> {
+        let report = self.connected.map(|_| self.report_due);
+        let nack = self.receivers.iter().filter_map(|receiver| receiver.inbound.deadline()).min();
+        [self.session.deadline(), report, nack, self.wake].into_iter().flatten().min()
+    }
+
+    /// Writes the reports that are due: sender reports for what we send, receiver reports for what we get.
+    pub fn report(&mut self, now: Instant, tracks: &HashMap<u32, Track>, out: &mut Vec<Datagram>) {
+        if self.connected.is_none() || self.report_due > now {
+            return;
+        }
+        self.report_due = now + REPORT_INTERVAL;
+        let mut compound = Vec::with_capacity(128);
+        for sender in self.senders.iter().filter(|sender| sender.packets > 0) {
+            let timestamp = sender
+                .track
+                .and_then(|key| tracks.get(&key)?.timestamp_at(now))
+                .and_then(|timestamp| sender.outbound.timestamp_of(timestamp));
+            if let Some(timestamp) = timestamp {
+                let (packets, octets) = (sender.packets as u32, sender.bytes as u32);
+                rtcp::write_sender_report(&mut compound, sender.ssrc, ntp_now(), timestamp, packets, octets);
+                rtcp::write_cname(&mut compound, sender.ssrc, "porthole");
+            }
+        }
+        if self.publishes {
+            let blocks: Vec<ReportBlock> = self.receivers.iter_mut().filter_map(|r| r.inbound.report(now)).collect();
+            rtcp::write_receiver_report(&mut compound, self.ssrc, &blocks);
+            rtcp::write_cname(&mut compound, self.ssrc, "porthole");
+            let worst = blocks.iter().map(|block| u64::from(block.fraction_lost)).max().unwrap_or(0);
+            // Loss above a tenth asks the publisher to send less.
+            let bitrate = if worst > 25 { PUBLISHER_BITRATE * (256 - worst) / 512 } else { PUBLISHER_BITRATE };
+            let ssrcs: Vec<u32> = blocks.iter().map(|block| block.ssrc).collect();
+            if !ssrcs.is_empty() {
+                rtcp::write_remb(&mut compound, self.ssrc, bitrate, &ssrcs);
+            }
+        }
+        if !compound.is_empty() {
+            self.session.send_rtcp(&compound, out);
+        }
+    }
+
+    /// Asks a publisher for missing packets and wanted keyframes.
+    pub fn feedback(&mut self, now: Instant, out: &mut Vec<Datagram>) {
+        let mut compound = Vec::new();
+        for receiver in &mut self.receivers {
+            let mut body = Vec::new();
+            let mut due = receiver.inbound.deadline().is_some_and(|at| at <= now)
+                && receiver.inbound.write_nack(now, self.ssrc, &mut body);
+            if let (true, Some(ssrc)) = (receiver.wants_keyframe, receiver.inbound.ssrc()) {
+                receiver.wants_keyframe = false;
+                rtcp::write_pli(&mut body, self.ssrc, ssrc);
+                due = true;
+            }
+            if due {
+                rtcp::write_receiver_report(&mut compound, self.ssrc, &[]);
+                compound.extend_from_slice(&body);
+            }
+        }
+        if !compound.is_empty() {
+            self.session.send_rtcp(&compound, out);
+        }
+    }
+}
+
+/// Bytes that a session may send: a token bucket, so that a burst of cached pictures does not overrun
+/// the queues between here and the viewer.
+pub struct Budget {
+    tokens: usize,
+    at: Instant,
+}
+
+impl Budget {
+    /// Bytes at once: fits the receive buffer that systems give a socket by default.
+    const BURST: usize = 96 << 10;
+    /// Bytes for each millisecond, 128 Mbit/s: far above any camera, below what switches of small networks carry.
+    const PER_MS: usize = 16_000;
+    /// How long to wait when nothing is left.
+    pub const REFILL: Duration = Duration::from_millis(4);
+
+    pub fn new(now: Instant) -> Self {
+        Self { tokens: Self::BURST, at: now }
+    }
+
+    pub fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.at).as_micros() as usize;
+        self.tokens = (self.tokens + elapsed * Self::PER_MS / 1000).min(Self::BURST);
+        self.at = now;
+    }
+
+    /// May `bytes` go out? A single packet always may while anything is left.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let any = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(bytes);
+        any
+    }
+}
+
+/// NTP time in 32.32 bits (RFC 5905 section 6).
+pub fn ntp_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs() + NTP_EPOCH) << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+}

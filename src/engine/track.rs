@@ -1,0 +1,93 @@
+//! A producer's track: its ring, its clock, and who watches it.
+use crate::media::packet::Packet;
+use crate::media::ring::{MAX_BYTES, Pushed, Ring};
+use crate::source::TrackInfo;
+use std::time::{Duration, Instant};
+
+/// A producer is asked for a keyframe at most this often.
+pub const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
+
+pub struct Track {
+    pub info: TrackInfo,
+    pub ring: Ring,
+    /// Sessions with a sender on this track.
+    pub viewers: Vec<u32>,
+    /// Packets that filled a gap since the last fan-out.
+    pub late: Vec<u64>,
+    /// There is news for the viewers.
+    pub dirty: bool,
+    /// A moment and what the track's clock showed then: from the publisher's sender reports, else from arrival.
+    clock: Option<(Instant, u32)>,
+    reported: bool,
+    /// Can its producer make a keyframe on demand?
+    pub asks: bool,
+    keyframe_asked: Option<Instant>,
+    pub packets: u64,
+    pub bytes: u64,
+    pub last_packet: Option<Instant>,
+}
+
+impl Track {
+    pub fn new(info: TrackInfo, asks: bool) -> Self {
+        Self {
+            info,
+            ring: Ring::new(MAX_BYTES),
+            viewers: Vec::new(),
+            late: Vec::new(),
+            dirty: false,
+            clock: None,
+            reported: false,
+            asks,
+            keyframe_asked: None,
+            packets: 0,
+            bytes: 0,
+            last_packet: None,
+        }
+    }
+
+    pub fn push(&mut self, packet: Packet, now: Instant) {
+        self.packets += 1;
+        self.bytes += packet.payload.len() as u64;
+        self.last_packet = Some(now);
+        let (seq, timestamp) = (packet.seq, packet.timestamp);
+        match self.ring.push(packet, now) {
+            Pushed::Appended | Pushed::Restarted => {
+                if !self.reported {
+                    self.clock = Some((now, timestamp));
+                }
+                self.dirty = true;
+            }
+            Pushed::Filled => {
+                self.late.push(seq);
+                self.dirty = true;
+            }
+            Pushed::Ignored => {}
+        }
+    }
+
+    /// The publisher tied a moment to a timestamp.
+    pub fn set_clock(&mut self, at: Instant, timestamp: u32) {
+        self.clock = Some((at, timestamp));
+        self.reported = true;
+    }
+
+    /// What the track's clock shows now.
+    pub fn timestamp_at(&self, now: Instant) -> Option<u32> {
+        let (at, timestamp) = self.clock?;
+        let rate = u64::from(self.info.codec.clock_rate());
+        let ticks = |duration: Duration| (duration.as_micros() as u64 * rate / 1_000_000) as u32;
+        Some(match now.checked_duration_since(at) {
+            Some(after) => timestamp.wrapping_add(ticks(after)),
+            None => timestamp.wrapping_sub(ticks(at - now)),
+        })
+    }
+
+    /// May the producer be asked for a keyframe now? Counts as asked if so.
+    pub fn ask_keyframe(&mut self, now: Instant) -> bool {
+        let due = self.keyframe_asked.is_none_or(|at| now.saturating_duration_since(at) >= KEYFRAME_INTERVAL);
+        if self.asks && due {
+            self.keyframe_asked = Some(now);
+        }
+        self.asks && due
+    }
+}
