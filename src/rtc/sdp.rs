@@ -184,8 +184,11 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
     let shares = |i: usize| {
         let section = &sections[i];
         i == transport
-            || bundled(tagged) && bundled(section)
-            || ufrag_of(section).is_some_and(|ufrag| ufrag_of(tagged) == Some(ufrag))
+            || if bundled(tagged) {
+                bundled(section)
+            } else {
+                ufrag_of(section).is_some_and(|ufrag| ufrag_of(tagged) == Some(ufrag))
+            }
     };
     // Media level wins over session level (RFC 8839 section 5.4); bundled m-lines may speak for a silent first one.
     let speakers: Vec<&Section> = [tagged, &session]
@@ -204,13 +207,12 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         error.what.push_str(": media without DTLS is not accepted");
         error
     })?;
-    let mut candidates = Vec::new();
-    for section in speakers.iter().filter(|s| s.ice.ufrag.as_ref().is_none_or(|own| *own == ufrag)) {
-        for candidate in &section.ice.candidates {
-            if candidates.len() < MAX_CANDIDATES && !candidates.contains(candidate) {
-                candidates.push(candidate.clone());
-            }
-        }
+    // Under BUNDLE the candidates of other m-lines lead to transports that the peer is about to give up
+    // (RFC 9143 section 7.3.1): they count only where the first m-line has none.
+    let (own, others) = speakers.split_at(2);
+    let mut candidates = candidates_of(own, &ufrag);
+    if candidates.is_empty() {
+        candidates = candidates_of(others, &ufrag);
     }
     Ok(Remote {
         setup: speakers.iter().find_map(|s| s.ice.setup).unwrap_or(Setup::ActPass),
@@ -233,6 +235,19 @@ pub fn parameter<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
         let (k, value) = pair.split_once('=')?;
         k.trim().eq_ignore_ascii_case(key).then(|| value.trim())
     })
+}
+
+/// The candidates of all sections that have no other ufrag than this one.
+fn candidates_of(sections: &[&Section], ufrag: &str) -> Vec<String> {
+    let mut candidates = Vec::new();
+    for section in sections.iter().filter(|s| s.ice.ufrag.as_ref().is_none_or(|own| own == ufrag)) {
+        for candidate in &section.ice.candidates {
+            if candidates.len() < MAX_CANDIDATES && !candidates.contains(candidate) {
+                candidates.push(candidate.clone());
+            }
+        }
+    }
+    candidates
 }
 
 /// Splits a description into its session section and its m-sections.
@@ -335,9 +350,18 @@ mod tests {
     }
 
     #[test]
+    fn candidates_of_transports_that_bundling_gives_up_are_left_out() {
+        let remote = parse(captures::AIORTC_VIEWER).unwrap();
+        assert_eq!(remote.candidates, remote.medias[0].ice.candidates);
+        assert_ne!(remote.candidates, remote.medias[1].ice.candidates);
+        let candidate = "a=candidate:1 1 udp 1 10.0.0.1 9 typ host\n";
+        let late = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\nm=audio 9 RTP/SAVPF 0\n{candidate}"))).unwrap();
+        assert_eq!(late.candidates.len(), 1);
+    }
+
+    #[test]
     fn candidates_are_kept_once_and_only_for_component_1() {
         assert_eq!(parse(captures::PION_VIEWER).unwrap().candidates.len(), 2);
-        assert_eq!(parse(captures::AIORTC_VIEWER).unwrap().candidates.len(), 2);
         let many: String = (0..100).map(|i| format!("a=candidate:{i} 1 udp 1 10.0.0.1 {i} typ host\n")).collect();
         let remote = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\n{many}"))).unwrap();
         assert_eq!(remote.candidates.len(), MAX_CANDIDATES);
@@ -385,6 +409,9 @@ mod tests {
         let apart = parse(&with(&format!("{sections}{own}"))).unwrap();
         assert_eq!(apart.medias.iter().map(|m| m.shares_transport).collect::<Vec<_>>(), [true, false]);
         assert_eq!(apart.ufrag, "abcd");
+        let outside =
+            parse(&with("a=group:BUNDLE a\nm=audio 9 RTP/SAVPF 0\na=mid:a\nm=audio 9 RTP/SAVPF 0\na=mid:b\n"));
+        assert_eq!(outside.unwrap().medias[1].usable(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Descriptions as known peers write them, and what must hold for each of them however it is damaged.
 //!
-//! The files follow each vendor's format closely; addresses, credentials and fingerprints are made up.
+//! aiortc's and Chromium 156's are as recorded; the others follow their vendor's format closely with made-up
+//! addresses, credentials and fingerprints.
 use std::collections::HashSet;
 use std::panic::catch_unwind;
 
@@ -19,6 +20,7 @@ macro_rules! captures {
 
 captures! {
     AIORTC_VIEWER = "aiortc_viewer.sdp",
+    CHROMIUM_156_VIEWER = "chromium_156_viewer.sdp",
     CHROMIUM_PUBLISHER = "chromium_publisher.sdp",
     CHROMIUM_VIEWER = "chromium_viewer.sdp",
     CREALITY_ANSWER = "creality_answer.sdp",
