@@ -1,10 +1,150 @@
 //! `porthole`: arguments to command to exit code.
+mod app;
 mod config;
 mod engine;
+mod logging;
 mod media;
 mod net;
 mod rtc;
 mod source;
 mod stream;
 
-fn main() {}
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: porthole [-c CONFIG]...
+       porthole check [FILE]...
+
+  -c, --config CONFIG  a file, inline YAML in braces, or key.path=value; may be repeated, later ones win;
+                       without it porthole.yaml, then /etc/porthole.yaml
+  -v, --version        print the version
+  -h, --help           print this text
+
+check reads the configuration, prints what is wrong with it and starts nothing.
+";
+
+/// Exit code of a command line that makes no sense.
+const EXIT_USAGE: u8 = 2;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Command {
+    Run { config: Vec<String> },
+    Check { config: Vec<String> },
+    Version,
+    Help,
+}
+
+fn main() -> ExitCode {
+    match command(std::env::args_os().skip(1)) {
+        Ok(Command::Run { config }) => run(&config),
+        Ok(Command::Check { config }) => check(&config),
+        Ok(Command::Version) => {
+            say(&format!("porthole {} {}\n", env!("CARGO_PKG_VERSION"), app::platform()));
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Help) => {
+            say(USAGE);
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            complain(&format!("{e}\n\n{USAGE}"));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_args(arguments.into_iter().collect::<Vec<_>>());
+    let mut config = vec![];
+    let mut checks = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('c') | Long("config") => config.push(parser.value()?.string()?),
+            Short('v') | Long("version") => return Ok(Command::Version),
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Value(word) if word == "check" && !checks => checks = true,
+            Value(file) if checks => config.push(file.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(if checks { Command::Check { config } } else { Command::Run { config } })
+}
+
+fn run(arguments: &[String]) -> ExitCode {
+    match config::load(arguments, &config::Edge::system()) {
+        Ok(config::Loaded { config, warnings }) => {
+            let ring = logging::init(&config.log);
+            for warning in warnings {
+                log::warn!(target: "config", "{warning}");
+            }
+            let code = app::run(config, ring);
+            log::logger().flush();
+            code
+        }
+        Err(e) => {
+            complain(&format!("{e}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(arguments: &[String]) -> ExitCode {
+    match config::load(arguments, &config::Edge::system()) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                complain(&format!("{warning}\n"));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            complain(&format!("{e}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// To standard output; unlike `print!` this does not panic when it is closed.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// To standard error, which may be closed too.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("porthole: {text}").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Command, String> {
+        command(words.iter().map(OsString::from)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn config_may_be_given_many_times_and_keeps_its_order() {
+        let config = vec!["a.yaml".to_owned(), "{api: {}}".into(), "api.listen=:1".into()];
+        let words = ["-c", "a.yaml", "--config={api: {}}", "--config", "api.listen=:1"];
+        assert_eq!(parsed(&words), Ok(Command::Run { config }));
+        assert_eq!(parsed(&[]), Ok(Command::Run { config: vec![] }));
+    }
+
+    #[test]
+    fn check_takes_files() {
+        assert_eq!(parsed(&["check", "a", "b"]), Ok(Command::Check { config: vec!["a".into(), "b".into()] }));
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        assert_eq!(parsed(&["--daemon"]), Err("invalid option '--daemon'".into()));
+        assert_eq!(parsed(&["-x"]), Err("invalid option '-x'".into()));
+        assert_eq!(parsed(&["file"]), Err("unexpected argument \"file\"".into()));
+        assert!(parsed(&["-c"]).is_err());
+        assert_eq!(parsed(&["-v"]), Ok(Command::Version));
+    }
+}

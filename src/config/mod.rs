@@ -1,6 +1,44 @@
 //! The operator's settings: what `porthole.yaml` and `-c` say.
+mod checks;
+mod document;
+mod keys;
+mod load;
+mod parts;
+mod place;
+mod save;
+pub mod scheme;
+mod substitute;
+mod values;
+
+pub use load::{Edge, Loaded, load};
+pub use save::save_stream;
+
+use log::LevelFilter;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a configuration can't be used or changed: the place, the key, and what is expected there.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+}
+
+impl Error {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// Everything that the operator may set, with the defaults filled in.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +47,8 @@ pub struct Config {
     pub webrtc: Webrtc,
     /// Name to sources; an empty list is a stream that waits for a publisher.
     pub streams: BTreeMap<String, Vec<String>>,
+    pub relay: Relay,
+    pub log: Log,
     /// The first file given or found, absolute: where API changes are written. `None`: no file.
     pub path: Option<PathBuf>,
 }
@@ -39,22 +79,121 @@ pub struct Webrtc {
     pub listen: String,
     /// Additional host candidates, first one with the highest priority.
     pub candidates: Vec<String>,
+    /// STUN and TURN servers. Default none: the relay asks nobody on the Internet unless told to.
+    pub ice_servers: Vec<IceServer>,
     pub filters: Filters,
 }
 
 impl Default for Webrtc {
     fn default() -> Self {
-        Self { listen: ":8555".into(), candidates: vec![], filters: Filters::default() }
+        Self { listen: ":8555".into(), candidates: vec![], ice_servers: vec![], filters: Filters::default() }
+    }
+}
+
+/// One entry of `webrtc.ice_servers`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:host:port`, `turn:host:port?transport=udp`, …
+    pub urls: Vec<String>,
+    pub username: String,
+    pub credential: String,
+}
+
+/// Leaves the credential out, because `{:?}` ends up in logs.
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
     }
 }
 
 /// Section `webrtc.filters`; `None` = not set.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
+    /// Discovered host candidates that may be advertised; an empty list advertises none of them.
+    pub candidates: Option<Vec<IpAddr>>,
     /// Advertise loopback addresses too.
     pub loopback: bool,
-    /// Only these interfaces.
+    /// Interface names whose addresses may be used.
     pub interfaces: Option<Vec<String>>,
-    /// Only these addresses.
-    pub ips: Option<Vec<String>>,
+    /// Local addresses that may be used.
+    pub ips: Option<Vec<IpAddr>>,
+    /// Transports and address families that may be used.
+    pub networks: Option<Vec<Network>>,
+    /// First and last of the random UDP ports that stand in for a fixed one.
+    pub udp_ports: Option<(u16, u16)>,
+}
+
+/// One value of `webrtc.filters.networks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    Udp4,
+    Udp6,
+    Tcp4,
+    Tcp6,
+}
+
+/// Section `relay`: Porthole's own settings.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// How long a source keeps running after its last viewer left, so that a page reload does not
+    /// restart a camera. Default 10 s.
+    pub linger: Duration,
+    /// WebRTC sessions that may exist at one time. Default by the board's memory, see [`sessions_for`].
+    pub sessions: usize,
+}
+
+/// Default of `relay.linger`: longer than a page reload, shorter than a battery camera minds.
+pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
+/// Memory set aside for one session when its limit is derived from the board's size. A viewer itself needs
+/// some 26 KiB; the rest is socket buffers, stalled queues and the system's own needs.
+const MEMORY_PER_SESSION: u64 = 512 * 1024;
+/// Bounds of the derived limit: the smallest board serves a household, the largest is still a small board.
+const SESSIONS_BY_MEMORY: std::ops::RangeInclusive<u64> = 16..=1024;
+
+/// The default of `relay.sessions` for a machine with that much memory (bytes); unknown memory counts as little.
+pub fn sessions_for(memory: Option<u64>) -> usize {
+    let by_memory = memory.unwrap_or(0) / MEMORY_PER_SESSION;
+    by_memory.clamp(*SESSIONS_BY_MEMORY.start(), *SESSIONS_BY_MEMORY.end()) as usize
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { linger: DEFAULT_LINGER, sessions: sessions_for(None) }
+    }
+}
+
+/// Section `log`.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Lines below this level are not written. Default `info`.
+    pub level: LevelFilter,
+    /// Levels of single modules, by the name in brackets of a log line.
+    pub modules: BTreeMap<String, LevelFilter>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, modules: BTreeMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_limit_follows_the_memory_of_the_board() {
+        assert_eq!(sessions_for(None), 16);
+        assert_eq!(sessions_for(Some(64 << 20)), 128);
+        assert_eq!(sessions_for(Some(512 << 20)), 1024);
+        assert_eq!(sessions_for(Some(64 << 30)), 1024);
+    }
+
+    #[test]
+    fn credentials_stay_out_of_debug_output() {
+        let server = IceServer { urls: vec!["turn:t".into()], username: "u53r".into(), credential: "s3cret".into() };
+        let text = format!("{server:?}");
+        assert!(!text.contains("s3cret") && !text.contains("u53r"), "{text}");
+    }
 }

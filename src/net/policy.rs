@@ -125,20 +125,12 @@ pub struct Policy {
 impl Policy {
     pub fn new(webrtc: &Webrtc) -> Result<Self, String> {
         let manual = webrtc.candidates.iter().filter_map(|entry| entry.parse().ok()).collect();
-        let ips = match &webrtc.filters.ips {
-            None => None,
-            Some(ips) => Some(
-                ips.iter()
-                    .map(|ip| ip.parse().map_err(|_| format!("webrtc.filters.ips: {ip:?} is not an IP address")))
-                    .collect::<Result<_, _>>()?,
-            ),
-        };
         Ok(Self {
             listen: Listen::parse(&webrtc.listen)?,
             manual,
             loopback: webrtc.filters.loopback,
             interfaces: webrtc.filters.interfaces.clone(),
-            ips,
+            ips: webrtc.filters.ips.clone(),
         })
     }
 

@@ -1,0 +1,103 @@
+//! Values that are understood but refused, or that this version does not act on yet.
+use super::document::Finding;
+use super::parts::{Root, WebrtcPart};
+use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
+use super::values::{Words, is_literal_candidate};
+
+/// What the operator should know about the values of one document.
+pub(super) fn findings(part: &Root) -> Vec<Finding> {
+    let mut found = vec![];
+    if let Some(Words(origins)) = part.api.as_ref().and_then(|api| api.origin.as_ref())
+        && origins.iter().any(|origin| origin == "*")
+    {
+        found.push(Finding::new(
+            &["api", "origin"],
+            "\"*\" is refused, because it lets every web site reach the cameras; name the pages that embed them, such \
+             as \"https://home.example\"; pages on this relay's own host name may call without it",
+        ));
+    }
+    if let Some(webrtc) = &part.webrtc {
+        not_yet(webrtc, &mut found);
+    }
+    for (name, sources) in part.streams.iter().flatten() {
+        for source in sources.0.iter().filter(|source| !source_is_supported(source)) {
+            let scheme = source_scheme(source).map_or("a source without a scheme".to_owned(), |s| format!("{s:?}"));
+            let works = IMPLEMENTED_SCHEMES.join(", ");
+            let message = format!("{scheme} is not part of this version, sources that work: {works}");
+            found.push(Finding::new(&["streams", name], message));
+        }
+    }
+    found
+}
+
+/// Settings of the engine that are read and kept but not acted on yet.
+fn not_yet(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
+    let waits = "is not acted on in this version";
+    for candidate in webrtc.candidates.iter().flat_map(|words| &words.0) {
+        if !is_literal_candidate(candidate) {
+            let message = format!("{candidate:?} {waits}, only address:port such as 192.168.1.2:8555 is advertised");
+            found.push(Finding::new(&["webrtc", "candidates"], message));
+        }
+    }
+    if webrtc.ice_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
+        found.push(Finding::new(&["webrtc", "ice_servers"], format!("{waits}, no STUN or TURN server is asked")));
+    }
+    if let Some(filters) = &webrtc.filters {
+        let given = [
+            ("candidates", filters.candidates.is_some()),
+            ("networks", filters.networks.is_some()),
+            ("udp_ports", filters.udp_ports.is_some()),
+        ];
+        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+            found.push(Finding::new(&["webrtc", "filters", key], waits));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(yaml: &str) -> Vec<String> {
+        findings(&serde_yaml::from_str(yaml).unwrap()).into_iter().map(|f| f.path.join(".")).collect()
+    }
+
+    #[test]
+    fn an_origin_of_everybody_is_refused_with_what_to_write_instead() {
+        let found = findings(&serde_yaml::from_str("api: {origin: '*'}").unwrap());
+        assert!(found[0].message.contains("https://home.example"));
+        assert!(paths("api: {origin: 'https://a.lan'}").is_empty());
+    }
+
+    #[test]
+    fn what_the_engine_does_is_not_warned_about() {
+        let yaml = "webrtc: {listen: ':1/udp', candidates: ['1.2.3.4:5', '[::1]:5'], ice_servers: [], \
+                    filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1]}}";
+        assert_eq!(paths(yaml), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_engine_does_not_do_yet_is_one_line_each() {
+        let yaml = "webrtc: {candidates: ['stun:8555', 'home.example:8555'], ice_servers: [{urls: 'stun:a:1'}], \
+                    filters: {candidates: [], networks: [udp4], udp_ports: [1, 2]}}";
+        assert_eq!(
+            paths(yaml),
+            [
+                "webrtc.candidates",
+                "webrtc.candidates",
+                "webrtc.ice_servers",
+                "webrtc.filters.candidates",
+                "webrtc.filters.networks",
+                "webrtc.filters.udp_ports"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_source_that_can_t_be_opened_is_named_without_its_password() {
+        let found = findings(&serde_yaml::from_str("streams: {a: 'rtsp://u:secret@c', b: 'test:'}").unwrap());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, ["streams", "a"]);
+        assert_eq!(found[0].message, "\"rtsp\" is not part of this version, sources that work: test");
+    }
+}

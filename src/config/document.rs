@@ -1,0 +1,151 @@
+//! One YAML text: read, checked, and able to say where each of its keys stands.
+use super::parts::Root;
+use super::{Error, checks, keys, place};
+use serde_yaml::Value;
+
+/// A text with a name.
+pub(super) struct Document<'t> {
+    /// What messages begin with: the file as the operator named it, or `-c key`.
+    name: &'t str,
+    text: &'t str,
+    /// Whether lines and columns mean something to the operator.
+    has_lines: bool,
+}
+
+impl<'t> Document<'t> {
+    pub(super) fn file(name: &'t str, text: &'t str) -> Self {
+        Self { name, text, has_lines: true }
+    }
+
+    /// A text that was put together from `key=value`.
+    pub(super) fn made(name: &'t str, text: &'t str) -> Self {
+        Self { name, text, has_lines: false }
+    }
+
+    /// Reads the text. Wrong syntax and wrong types are errors; everything that is only not understood is a
+    /// warning, so that a file written for another version still starts.
+    pub(super) fn read(&self) -> Result<(Root, Vec<String>), Error> {
+        let root: Value = place::read(self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        if root.is_null() {
+            return Ok((Root::default(), vec![]));
+        }
+        if !root.is_mapping() {
+            return Err(self.error(Some((1, 1)), "expected sections such as \"streams:\" with keys below them"));
+        }
+        let part: Root = place::read(self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        let mut findings = keys::findings(&root);
+        findings.extend(checks::findings(&part));
+        Ok((part, findings.into_iter().map(|finding| self.warning(&finding)).collect()))
+    }
+
+    fn error(&self, at: Option<place::Place>, message: &str) -> Error {
+        Error::new(self.at(at, message))
+    }
+
+    fn warning(&self, finding: &Finding) -> String {
+        let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
+        let message = format!("{}: {}", finding.path.join("."), finding.message);
+        self.at(place::of_key(self.text, &path), &message)
+    }
+
+    fn at(&self, at: Option<place::Place>, message: &str) -> String {
+        match at {
+            Some((line, column)) if self.has_lines => format!("{}:{line}:{column}: {message}", self.name),
+            _ => format!("{}: {message}", self.name),
+        }
+    }
+}
+
+/// Something about a key that the operator should know.
+#[derive(Debug, PartialEq)]
+pub(super) struct Finding {
+    pub path: Vec<String>,
+    pub message: String,
+}
+
+impl Finding {
+    pub(super) fn new(path: &[&str], message: impl Into<String>) -> Self {
+        Self { path: path.iter().map(|step| (*step).to_owned()).collect(), message: message.into() }
+    }
+}
+
+/// The parser's words in ours: what was expected first, and never the value itself, which may be a password.
+fn explain(error: &serde_yaml::Error) -> String {
+    let full = error.to_string();
+    let text = full.split(" at line ").next().unwrap_or(&full);
+    for wrong in ["invalid type: ", "invalid value: "] {
+        if let Some((path, rest)) = text.split_once(wrong) {
+            let Some((found, expected)) = rest.rsplit_once(", expected ") else { break };
+            let path = path.trim_start_matches(".: ");
+            return match found.split([' ', '"', '`']).next() {
+                Some("sequence") => format!("{path}expected {expected}, found a list"),
+                Some("map") => format!("{path}expected {expected}, found a map"),
+                Some(kind @ ("string" | "integer" | "boolean")) if wrong == "invalid type: " => {
+                    format!("{path}expected {expected}, found {} {kind}", if kind == "integer" { "an" } else { "a" })
+                }
+                _ => format!("{path}expected {expected}"),
+            };
+        }
+    }
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Document::file("porthole.yaml", text).read().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_place_the_key_and_what_is_expected() {
+        assert_eq!(
+            error("webrtc:\n  filters:\n    loopback: perhaps\n"),
+            "porthole.yaml:3:15: webrtc.filters.loopback: expected a boolean, found a string"
+        );
+        assert_eq!(error("api: 5"), "porthole.yaml:1:6: api: expected a map of settings, found an integer");
+        assert_eq!(error("streams:\n  a: [[x]]\n"), "porthole.yaml:2:7: streams.a[0]: expected a string, found a list");
+        assert_eq!(
+            error("relay:\n  linger: soon\n"),
+            "porthole.yaml:2:11: relay.linger: expected a time such as 500ms, 10s or 2m, a day at most"
+        );
+        assert_eq!(
+            error("log:\n  level: loud\n"),
+            "porthole.yaml:2:10: log.level: expected trace, debug, info, warn, error or disabled"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_not_repeated_because_it_may_be_a_secret() {
+        assert!(!error("relay: {sessions: hunter2}").contains("hunter2"));
+    }
+
+    #[test]
+    fn broken_syntax_names_its_line() {
+        let text = error("api:\n  listen: ':1'\n streams: x\n");
+        assert!(text.starts_with("porthole.yaml:3:"), "{text}");
+        let text = error("api:\n\tlisten: 1\n");
+        assert!(text.starts_with("porthole.yaml:2:1: "), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_an_error() {
+        let text = error("streams:\n  a: x\n  a: y\n");
+        assert!(text.starts_with("porthole.yaml:") && text.contains("\"a\""), "{text}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_map_is_an_error_and_an_empty_one_is_fine() {
+        assert!(error("- a\n").starts_with("porthole.yaml:1:1: expected sections"));
+        assert!(Document::file("x", "").read().is_ok());
+        assert!(Document::file("x", "# nothing yet\n").read().is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_with_its_place_and_the_nearest_name() {
+        let (_, warnings) =
+            Document::file("porthole.yaml", "webrtc:\n  filters:\n    network: [udp4]\n").read().unwrap();
+        assert_eq!(warnings, ["porthole.yaml:3:5: webrtc.filters.network: unknown key, did you mean \"networks\"?"]);
+    }
+}

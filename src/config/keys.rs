@@ -1,0 +1,215 @@
+//! Keys that this version does not know: typing errors get the nearest name, go2rtc's own keys get a word
+//! about what their absence means.
+use super::document::Finding;
+use super::parts::{ApiPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, WebrtcPart};
+use crate::logging;
+use serde_yaml::Value;
+
+/// Sections and log modules of go2rtc that Porthole has no code for.
+const FOREIGN_SECTIONS: &[&str] = &[
+    "alsa",
+    "app",
+    "bubble",
+    "doorbird",
+    "dvrip",
+    "echo",
+    "eseecloud",
+    "exec",
+    "expr",
+    "ffmpeg",
+    "flussonic",
+    "gopro",
+    "hass",
+    "hls",
+    "homekit",
+    "http",
+    "isapi",
+    "ivideon",
+    "kasa",
+    "mjpeg",
+    "mp4",
+    "mpegts",
+    "multitrans",
+    "nest",
+    "ngrok",
+    "onvif",
+    "pinggy",
+    "preload",
+    "publish",
+    "ring",
+    "roborock",
+    "rtmp",
+    "rtsp",
+    "srtp",
+    "tapo",
+    "tcp",
+    "tuya",
+    "v4l2",
+    "webtorrent",
+    "wyoming",
+    "wyze",
+    "xiaomi",
+    "yandex",
+];
+
+/// Keys of go2rtc inside sections that Porthole has, and what leaving them out means.
+const FOREIGN_KEYS: &[(&str, &str)] = &[
+    ("api.username", "passwords are not asked for in this version; who may connect follows from api.allow"),
+    ("api.password", "passwords are not asked for in this version; who may connect follows from api.allow"),
+    ("api.local_auth", "passwords are not asked for in this version"),
+    ("api.base_path", "not part of this version, paths begin at /"),
+    ("api.static_dir", "not part of this version, the built-in pages are served"),
+    ("api.tls_listen", "not part of this version, the API speaks plain HTTP"),
+    ("api.tls_cert", "not part of this version, the API speaks plain HTTP"),
+    ("api.tls_key", "not part of this version, the API speaks plain HTTP"),
+    ("api.unix_listen", "not part of this version"),
+    ("api.allow_paths", "not part of this version, every path is served"),
+];
+
+/// Typing errors that a suggestion still covers: one for each so many letters.
+const LETTERS_PER_ERROR: usize = 3;
+
+/// The keys that a map at this path may have; `None`: any (names of streams, variables) or no map.
+pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
+    match path {
+        [] => Some(Root::KEYS),
+        ["api"] => Some(ApiPart::KEYS),
+        ["webrtc"] => Some(WebrtcPart::KEYS),
+        ["webrtc", "ice_servers", _] => Some(IceServerPart::KEYS),
+        ["webrtc", "filters"] => Some(FiltersPart::KEYS),
+        ["relay"] => Some(RelayPart::KEYS),
+        ["log"] => Some(logging::MODULES),
+        ["streams", _] => Some(&["url"]),
+        _ => None,
+    }
+}
+
+/// Everything in the document that nothing reads.
+pub(super) fn findings(root: &Value) -> Vec<Finding> {
+    let mut found = vec![];
+    walk(root, &[], &mut found);
+    found
+}
+
+fn walk(value: &Value, path: &[&str], found: &mut Vec<Finding>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Mapping(map) => map.iter().filter_map(|(key, child)| Some((key_text(key)?, child))).collect(),
+        Value::Sequence(list) => list.iter().enumerate().map(|(index, child)| (index.to_string(), child)).collect(),
+        _ => return,
+    };
+    let keys = value.as_mapping().and_then(|_| known(path));
+    for (key, child) in &children {
+        let below = [path, &[key.as_str()]].concat();
+        match keys.and_then(|keys| unread(path, key, keys)) {
+            Some(message) => found.push(Finding::new(&below, message)),
+            None => walk(child, &below, found),
+        }
+    }
+}
+
+fn key_text(key: &Value) -> Option<String> {
+    match key {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Why the key at this path is not read, if so.
+fn unread(path: &[&str], key: &str, keys: &[&str]) -> Option<String> {
+    let in_log = path == ["log"];
+    if keys.contains(&key) || in_log && key == "level" {
+        return None;
+    }
+    let full = if path.is_empty() { key.to_owned() } else { format!("{}.{key}", path.join(".")) };
+    if let Some((_, consequence)) = FOREIGN_KEYS.iter().find(|(foreign, _)| *foreign == full) {
+        return Some((*consequence).to_owned());
+    }
+    if path.is_empty() && FOREIGN_SECTIONS.contains(&key) {
+        return Some("this section of go2rtc is not part of this version, its settings have no effect".to_owned());
+    }
+    if in_log && LOG_FORMS.contains(&key) {
+        return Some("not part of this version, lines have one shape and go to standard output".to_owned());
+    }
+    if in_log && FOREIGN_SECTIONS.contains(&key) {
+        return Some("there is no such module in this version".to_owned());
+    }
+    Some(match nearest(key, keys) {
+        Some(name) => format!("unknown key, did you mean \"{name}\"?"),
+        None => format!("unknown key, known here: {}", keys.join(", ")),
+    })
+}
+
+fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+    let allowed = (key.chars().count() / LETTERS_PER_ERROR).max(1);
+    let distances = keys.iter().map(|name| (distance(key, name), *name));
+    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// Levenshtein distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(yaml: &str) -> Vec<String> {
+        let found = findings(&serde_yaml::from_str(yaml).unwrap());
+        found.into_iter().map(|f| format!("{}: {}", f.path.join("."), f.message)).collect()
+    }
+
+    #[test]
+    fn typing_errors_get_the_nearest_key() {
+        assert_eq!(messages("stream: {a: x}"), ["stream: unknown key, did you mean \"streams\"?"]);
+        assert_eq!(messages("{api: {lisen: ':1'}}"), ["api.lisen: unknown key, did you mean \"listen\"?"]);
+        assert_eq!(messages("{log: {webtrc: debug}}"), ["log.webtrc: unknown key, did you mean \"webrtc\"?"]);
+        assert_eq!(
+            messages("{webrtc: {ice_servers: [{url: x}]}}"),
+            ["webrtc.ice_servers.0.url: unknown key, did you mean \"urls\"?"]
+        );
+    }
+
+    #[test]
+    fn keys_that_resemble_nothing_get_the_list_of_known_ones() {
+        assert_eq!(messages("{relay: {colour: red}}"), ["relay.colour: unknown key, known here: linger, sessions"]);
+    }
+
+    #[test]
+    fn sections_of_go2rtc_are_named_once_each() {
+        let found = messages("{rtsp: {listen: ':8554', default_query: video}, homekit: {a: {}}, log: {rtsp: debug}}");
+        assert_eq!(found.len(), 3);
+        assert!(found[0].starts_with("rtsp: this section"), "{}", found[0]);
+    }
+
+    #[test]
+    fn a_password_that_is_not_asked_for_is_said_so() {
+        assert!(messages("{api: {password: x}}")[0].contains("passwords are not asked for"));
+    }
+
+    #[test]
+    fn names_of_streams_and_variables_are_free() {
+        assert!(messages("{streams: {anything: x, 'a b': [x], 7: {url: x}}, env: {X: y}}").is_empty());
+    }
+
+    #[test]
+    fn distances_count_single_letters() {
+        assert_eq!(distance("network", "networks"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,316 @@
+//! From `-c` arguments to one [`Config`]: find the documents, substitute variables, lay them over one another.
+use super::document::Document;
+use super::parts::{Merge, Root};
+use super::{Config, Error, substitute};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf, absolute};
+
+/// A config file larger than this is something else.
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
+/// Where the config is looked for without `-c`, in this order.
+const DEFAULT_FILES: [&str; 2] = ["porthole.yaml", "/etc/porthole.yaml"];
+/// What runs when there is no config at all, so that the first start shows a picture.
+const BUILT_IN: &str = "streams: {test: 'test:'}";
+
+/// The world outside, as far as loading looks at it.
+pub struct Edge<'e> {
+    pub read: &'e dyn Fn(&Path) -> io::Result<String>,
+    /// An environment variable.
+    pub variable: &'e dyn Fn(&str) -> Option<String>,
+    /// The machine's RAM in bytes, if known.
+    pub memory: Option<u64>,
+}
+
+impl Edge<'static> {
+    /// The real one.
+    pub fn system() -> Self {
+        Self {
+            read: &read_bounded,
+            variable: &|name| std::env::var(name).ok(),
+            memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_memory(&text)),
+        }
+    }
+}
+
+/// A configuration and what the operator should know about it, one line each.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<String>,
+}
+
+/// Loads what the `-c` arguments name, in order, each laid over the ones before: a file, inline YAML that
+/// begins with `{`, or `key.path=value`. Without any: `porthole.yaml`, else `/etc/porthole.yaml`, else a
+/// built-in test picture. The first file may be missing, because the API will write it.
+pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
+    let mut loading = Loading { edge, root: Root::default(), warnings: vec![], path: None };
+    for argument in arguments {
+        if argument.trim_start().starts_with('{') {
+            loading.lay(&Document::file("-c", argument))?;
+        } else if let Some((key, value)) = key_value(argument) {
+            loading.lay(&Document::made("-c", &nested(key, value)))?;
+        } else {
+            loading.file(argument)?;
+        }
+    }
+    if arguments.is_empty() && !loading.default_file()? {
+        loading.lay(&Document::file("built-in config", BUILT_IN))?;
+    }
+    let mut config = loading.root.into_config(edge.memory);
+    config.path = loading.path;
+    Ok(Loaded { config, warnings: loading.warnings })
+}
+
+struct Loading<'e> {
+    edge: &'e Edge<'e>,
+    root: Root,
+    warnings: Vec<String>,
+    path: Option<PathBuf>,
+}
+
+impl Loading<'_> {
+    fn lay(&mut self, document: &Document) -> Result<(), Error> {
+        let (part, warnings) = document.read()?;
+        self.warnings.extend(warnings);
+        self.root.merge(part);
+        Ok(())
+    }
+
+    fn file(&mut self, name: &str) -> Result<(), Error> {
+        let is_first = self.path.is_none();
+        match (self.edge.read)(Path::new(name)) {
+            Ok(text) => self.text(name, &text),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && is_first => {
+                self.warnings.push(format!("{name}: no such file, it will be created when the API saves a stream"));
+                self.path = absolute(name).ok();
+                Ok(())
+            }
+            Err(e) => Err(Error::new(format!("{name}: can't be read: {e}"))),
+        }
+    }
+
+    fn default_file(&mut self) -> Result<bool, Error> {
+        for name in DEFAULT_FILES {
+            match (self.edge.read)(Path::new(name)) {
+                Ok(text) => return self.text(name, &text).map(|()| true),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::new(format!("{name}: can't be read: {e}"))),
+            }
+        }
+        Ok(false)
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let own = env_section(text);
+        let text = substitute::variables(text, |variable| {
+            own.get(variable).cloned().or_else(|| self.credential(variable)).or_else(|| (self.edge.variable)(variable))
+        });
+        self.lay(&Document::file(name, &text))?;
+        if self.path.is_none() {
+            self.path = absolute(name).ok();
+        }
+        Ok(())
+    }
+
+    /// A secret that systemd handed over (`LoadCredential=`); the line end that editors add is not part of it.
+    fn credential(&self, name: &str) -> Option<String> {
+        let directory = (self.edge.variable)("CREDENTIALS_DIRECTORY")?;
+        let secret = (self.edge.read)(&Path::new(&directory).join(name)).ok()?;
+        Some(secret.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// The file's own variables. A file that can't be read without its variables has none.
+fn env_section(text: &str) -> BTreeMap<String, String> {
+    #[derive(serde::Deserialize)]
+    struct Env {
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+    }
+    serde_yaml::from_str::<Env>(text).map(|found| found.env).unwrap_or_default()
+}
+
+/// `key.path=value`, unless it can only be a file name.
+fn key_value(argument: &str) -> Option<(&str, &str)> {
+    let (key, value) = argument.split_once('=')?;
+    let is_key = !key.is_empty() && !key.starts_with(['/', '.']) && key.split('.').all(|step| !step.is_empty());
+    is_key.then_some((key, value))
+}
+
+/// The YAML that `key.path=value` stands for. A value that is no YAML (`*`) or would only by accident be a map
+/// (`test:`) is meant as text.
+fn nested(key: &str, value: &str) -> String {
+    let is_text = match serde_yaml::from_str(value) {
+        Ok(serde_yaml::Value::Mapping(_)) => !value.starts_with('{'),
+        Ok(_) => value.contains('\n'),
+        Err(_) => true,
+    };
+    let value = if is_text { quoted(value) } else { value.to_owned() };
+    let mut text = String::new();
+    let depth = key.split('.').count();
+    for (level, step) in key.split('.').enumerate() {
+        let end = if level + 1 == depth { format!(" {value}\n") } else { "\n".to_owned() };
+        text.push_str(&format!("{}{}:{end}", " ".repeat(level), quoted(step)));
+    }
+    text
+}
+
+/// A double-quoted scalar: JSON's strings are YAML's, except for some characters that YAML wants escaped too.
+pub(super) fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_FILE} bytes")));
+    }
+    Ok(text)
+}
+
+/// `MemTotal` of /proc/meminfo in bytes.
+fn total_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_from(arguments: &[&str], files: &[(&str, &str)]) -> Result<Loaded, Error> {
+        let read = |path: &Path| match files.iter().find(|(name, _)| Path::new(name) == path) {
+            Some((_, text)) => Ok((*text).to_owned()),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        };
+        let variable = |name: &str| match name {
+            "CREDENTIALS_DIRECTORY" => Some("/run/credentials".to_owned()),
+            "HOST" => Some("from-environment".to_owned()),
+            _ => None,
+        };
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        load(&arguments, &Edge { read: &read, variable: &variable, memory: Some(64 << 20) })
+    }
+
+    #[test]
+    fn without_any_config_there_is_a_test_picture() {
+        let loaded = load_from(&[], &[]).unwrap();
+        assert_eq!(loaded.config.streams["test"], ["test:"]);
+        assert_eq!(loaded.config.path, None);
+        assert_eq!(loaded.config.relay.sessions, 128);
+        assert!(loaded.warnings.is_empty());
+    }
+
+    #[test]
+    fn the_working_directory_comes_before_etc() {
+        let files = [("porthole.yaml", "streams: {here: 'test:'}"), ("/etc/porthole.yaml", "streams: {etc: 'test:'}")];
+        assert!(load_from(&[], &files).unwrap().config.streams.contains_key("here"));
+        let loaded = load_from(&[], &files[1..]).unwrap();
+        assert!(loaded.config.streams.contains_key("etc") && !loaded.config.streams.contains_key("test"));
+        assert_eq!(loaded.config.path, Some("/etc/porthole.yaml".into()));
+    }
+
+    #[test]
+    fn arguments_are_laid_over_one_another_in_order() {
+        let files = [("/a.yaml", "api: {listen: ':1'}\nstreams: {a: 'test:'}"), ("/b.yaml", "api: {listen: ':2'}")];
+        let arguments = ["/a.yaml", "/b.yaml", "{streams: {b: 'test:'}}", "api.listen=:3", "streams.c=test:"];
+        let config = load_from(&arguments, &files).unwrap().config;
+        assert_eq!(config.api.listen, ":3");
+        assert_eq!(config.streams.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(config.streams["c"], ["test:"]);
+        assert_eq!(config.path, Some("/a.yaml".into()));
+    }
+
+    #[test]
+    fn values_on_the_command_line_are_yaml_where_they_can_be() {
+        let config = load_from(
+            &[
+                "webrtc.filters.ips=[10.0.0.1, '::1']",
+                "webrtc.filters.loopback=true",
+                "api.hosts=a: b",
+                "relay.linger=3s",
+            ],
+            &[],
+        );
+        let config = config.unwrap().config;
+        assert_eq!(config.webrtc.filters.ips.unwrap().len(), 2);
+        assert!(config.webrtc.filters.loopback);
+        assert_eq!(config.api.hosts, ["a: b"]);
+        assert!(config.streams.is_empty());
+    }
+
+    #[test]
+    fn a_star_on_the_command_line_is_the_text_and_is_refused_as_origin() {
+        let loaded = load_from(&["api.origin=*"], &[]).unwrap();
+        assert!(loaded.config.api.origin.is_empty());
+        assert!(loaded.warnings[0].starts_with("-c: api.origin: \"*\" is refused"), "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn the_first_file_may_be_missing_and_others_may_not() {
+        let loaded = load_from(&["/new.yaml"], &[]).unwrap();
+        assert_eq!(loaded.config.path, Some("/new.yaml".into()));
+        assert_eq!(loaded.warnings.len(), 1);
+        let error = load_from(&["/new.yaml", "/second.yaml"], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("/second.yaml: can't be read"), "{error}");
+    }
+
+    #[test]
+    fn variables_come_from_the_file_then_credentials_then_the_environment() {
+        let text =
+            "env: {A: from-file}\nstreams:\n  s: [\"${A}\", \"${B}\", \"${HOST}\", \"${C:default}\", \"${D}\"]\n";
+        let files = [("/a.yaml", text), ("/run/credentials/B", "from-credential\n"), ("/run/credentials/A", "no")];
+        let config = load_from(&["/a.yaml"], &files).unwrap().config;
+        assert_eq!(config.streams["s"], ["from-file", "from-credential", "from-environment", "default", "${D}"]);
+    }
+
+    #[test]
+    fn errors_name_the_file_as_it_was_given() {
+        let error = load_from(&["/a.yaml"], &[("/a.yaml", "api:\n  listen: [1]\n")]).unwrap_err().to_string();
+        assert!(error.starts_with("/a.yaml:2:11: api.listen: expected \":port\""), "{error}");
+        let error = load_from(&["relay.sessions=0"], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("-c: relay.sessions: expected"), "{error}");
+    }
+
+    #[test]
+    fn the_memory_of_the_machine_is_read_from_meminfo() {
+        assert_eq!(total_memory("MemTotal:         512000 kB\nMemFree: 1 kB\n"), Some(512_000 * 1024));
+        assert_eq!(total_memory("nothing"), None);
+    }
+
+    /// The sample is the manual: it must be right, and it must be complete.
+    #[test]
+    fn the_sample_config_has_no_warnings_and_names_every_key() {
+        let sample = include_str!("../../board/porthole.sample.yaml");
+        let warnings = |text: &str| load_from(&["sample"], &[("sample", text)]).unwrap().warnings;
+        assert_eq!(warnings(sample), Vec::<String>::new());
+        // Settings that differ from the defaults are commented out; with the marks gone they must hold too.
+        let active: String = sample.lines().map(|line| line.replacen("#- ", "", 1) + "\n").collect();
+        let mut warnings = warnings(&active);
+        warnings.retain(|warning| !warning.contains("is not acted on in this version"));
+        assert_eq!(warnings, Vec::<String>::new());
+        let sections: [&[&str]; 6] =
+            [&[], &["api"], &["webrtc"], &["webrtc", "ice_servers", "0"], &["webrtc", "filters"], &["relay"]];
+        for section in sections {
+            for key in super::super::keys::known(section).unwrap() {
+                let path = [section, &[*key]].concat();
+                assert!(super::super::place::of_key(&active, &path).is_some(), "{} is missing", path.join("."));
+            }
+        }
+        for module in crate::logging::MODULES {
+            assert!(sample.contains(module), "log module {module} is missing");
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Single values as YAML writes them, checked while they are read, so that an error knows its line.
+use super::Network;
+use log::LevelFilter;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Longest time that a setting may ask for; larger ones are typing errors.
+const MAX_SPAN: Duration = Duration::from_secs(24 * 3600);
+
+/// A scalar that is parsed from its text.
+trait FromText: Sized {
+    /// What the operator should have written.
+    const EXPECTED: &'static str;
+    fn from_text(text: &str) -> Option<Self>;
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromText> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).ok_or_else(|| E::custom(format_args!("expected {}", T::EXPECTED)))
+    }
+}
+
+macro_rules! from_text {
+    ($($name:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                // As a string even where it looks like a number: YAML keeps the text of a plain scalar.
+                from.deserialize_str(TextVisitor(PhantomData))
+            }
+        }
+    )*};
+}
+from_text!(ApiListen, WebrtcListen, Level, Span, Peers, Address);
+
+/// `api.listen`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ApiListen(pub String);
+
+impl FromText for ApiListen {
+    const EXPECTED: &'static str = "\":port\", \"address:port\" or an empty string";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (text.is_empty() || is_host_port(text)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// `webrtc.listen`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WebrtcListen(pub String);
+
+impl FromText for WebrtcListen {
+    const EXPECTED: &'static str =
+        "\":port\" or \"address:port\", with /udp or /tcp behind it if wanted, or an empty string";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let place = text.strip_suffix("/udp").or_else(|| text.strip_suffix("/tcp")).unwrap_or(text);
+        (text.is_empty() || is_host_port(place)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// `:port`, `name:port`, `1.2.3.4:port`, `[::1]:port`.
+fn is_host_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let port_is_good = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host_is_good = match bracketed {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
+    };
+    port_is_good && host_is_good
+}
+
+/// Is it an address and a port, nothing to look up?
+pub(super) fn is_literal_candidate(text: &str) -> bool {
+    text.parse::<std::net::SocketAddr>().is_ok()
+}
+
+/// A log level by go2rtc's names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Level(pub LevelFilter);
+
+impl FromText for Level {
+    const EXPECTED: &'static str = "trace, debug, info, warn, error or disabled";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "trace" => LevelFilter::Trace,
+            "debug" => LevelFilter::Debug,
+            "info" => LevelFilter::Info,
+            "warn" => LevelFilter::Warn,
+            // Porthole has nothing beyond errors, so the higher levels mean the same.
+            "error" | "fatal" | "panic" => LevelFilter::Error,
+            "disabled" => LevelFilter::Off,
+            _ => return None,
+        }))
+    }
+}
+
+/// A time: `500ms`, `10s`, `2m`, `1h`, or a number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span(pub Duration);
+
+impl FromText for Span {
+    const EXPECTED: &'static str = "a time such as 500ms, 10s or 2m, a day at most";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" | "" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let span = Duration::from_millis(number.checked_mul(milliseconds)?);
+        (span <= MAX_SPAN).then_some(Self(span))
+    }
+}
+
+/// An address or a network in CIDR notation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Peers(pub String);
+
+impl FromText for Peers {
+    const EXPECTED: &'static str = "an address or a network such as 203.0.113.7 or 10.8.0.0/16";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address = IpAddr::from_str(address).ok()?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let fits = |p: &str| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u8>().is_ok_and(|p| p <= longest);
+        prefix.is_none_or(fits).then(|| Self(text.to_owned()))
+    }
+}
+
+/// One IP address.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Address(pub IpAddr);
+
+impl FromText for Address {
+    const EXPECTED: &'static str = "an IP address";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+/// `[first, last]` of a port range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ports(pub u16, pub u16);
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "[first, last], two port numbers in that order";
+        struct PortsVisitor;
+        impl<'de> Visitor<'de> for PortsVisitor {
+            type Value = Ports;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(EXPECTED)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ports, A::Error> {
+                match (list.next_element()?, list.next_element()?, list.next_element::<de::IgnoredAny>()?) {
+                    (Some(first), Some(last), None) if 0 < first && first <= last => Ok(Ports(first, last)),
+                    _ => Err(de::Error::custom(format_args!("expected {EXPECTED}"))),
+                }
+            }
+        }
+        from.deserialize_any(PortsVisitor)
+    }
+}
+
+/// One string or a list of strings; nothing at all is an empty list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Words(pub Vec<String>);
+
+/// A stream's sources: like [`Words`], or `{url: …}`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sources(pub Vec<String>);
+
+struct WordsVisitor {
+    with_url: bool,
+}
+
+impl<'de> Visitor<'de> for WordsVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.with_url {
+            "a source, a list of sources or {url: source}"
+        } else {
+            "a string or a list of strings"
+        })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(vec![])
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(if text.is_empty() { vec![] } else { vec![text.to_owned()] })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut words = vec![];
+        while let Some(word) = list.next_element()? {
+            words.push(word);
+        }
+        Ok(words)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if !self.with_url {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+        }
+        let mut words = vec![];
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "url" {
+                words = map.next_value::<Words>()?.0;
+            } else {
+                map.next_value::<de::IgnoredAny>()?;
+            }
+        }
+        Ok(words)
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WordsVisitor { with_url: false }).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WordsVisitor { with_url: true }).map(Self)
+    }
+}
+
+/// `webrtc.filters.networks`.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct Networks(pub Vec<Network>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads<T: de::DeserializeOwned>(yaml: &str) -> Option<T> {
+        serde_yaml::from_str(yaml).ok()
+    }
+
+    #[test]
+    fn listen_takes_the_forms_that_go2rtc_takes_and_no_others() {
+        for good in [":8555", "0.0.0.0:8555", "'[::1]:8555'", ":8555/tcp", "192.168.1.2:8555/udp", "''"] {
+            assert!(reads::<WebrtcListen>(good).is_some(), "{good}");
+        }
+        for bad in ["8555", ":99999", ":", ":8555/sctp", "::1:8555", "[1, 2]", "':+80'", "'a b:80'"] {
+            assert!(reads::<WebrtcListen>(bad).is_none(), "{bad}");
+        }
+        assert!(reads::<ApiListen>(":1984/tcp").is_none());
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(reads("10s"), Some(Span(Duration::from_secs(10))));
+        assert_eq!(reads("7"), Some(Span(Duration::from_secs(7))));
+        assert_eq!(reads("250ms"), Some(Span(Duration::from_millis(250))));
+        for bad in ["s", "-1s", "1.5s", "25h", "99999999999999999999h", "10 s"] {
+            assert_eq!(reads::<Span>(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_have_a_prefix_that_fits() {
+        for good in ["10.0.0.0/8", "2001:db8::/32", "203.0.113.7", "0.0.0.0/0"] {
+            assert!(reads::<Peers>(good).is_some(), "{good}");
+        }
+        for bad in ["10.0.0.0/33", "10.0.0/8", "example.com", "::/129", "10.0.0.0/", "10.0.0.0/+8", "'*'"] {
+            assert!(reads::<Peers>(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_a_string_a_list_nothing_or_a_map_with_url() {
+        let list = |words: &[&str]| Some(Sources(words.iter().map(|w| (*w).to_owned()).collect()));
+        assert_eq!(reads("'test:'"), list(&["test:"]));
+        assert_eq!(reads("['test:', rtsp://a]"), list(&["test:", "rtsp://a"]));
+        assert_eq!(reads("~"), list(&[]));
+        assert_eq!(reads("url: rtsp://a"), list(&["rtsp://a"]));
+        assert_eq!(reads("url: [rtsp://a, rtsp://b]"), list(&["rtsp://a", "rtsp://b"]));
+        assert_eq!(reads::<Sources>("[[1]]"), None);
+    }
+
+    #[test]
+    fn a_port_range_has_two_ends_in_order() {
+        assert_eq!(reads("[50000, 50100]"), Some(Ports(50_000, 50_100)));
+        for bad in ["[1]", "[1, 2, 3]", "[5, 4]", "[0, 9]", "[1, 70000]", "5"] {
+            assert_eq!(reads::<Ports>(bad), None, "{bad}");
+        }
+    }
+}
