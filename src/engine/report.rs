@@ -1,0 +1,221 @@
+//! What the engine tells about itself: the JSON of `/api/streams`, `/api/session` and `/api/status`,
+//! in the shapes that existing clients read.
+use crate::engine::peer::Peer;
+use crate::engine::streams::Stream;
+use crate::engine::track::Track;
+use crate::media::codec::{Codec, Kind};
+use crate::net::route::Socket;
+use crate::source::public_url;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// One stream: `{"producers":[…],"consumers":[…]}` and our own keys beside them.
+pub fn stream(stream: &Stream, peers: &HashMap<u32, Box<Peer>>, tracks: &HashMap<u32, Track>) -> Value {
+    let mut producers: Vec<Value> = Vec::new();
+    if let Some(publisher) = stream.publisher.as_ref().and_then(|(key, _)| peers.get(key).map(|peer| (key, peer))) {
+        producers.push(connection(*publisher.0, publisher.1, tracks));
+    }
+    for url in &stream.sources {
+        let mut producer = Map::new();
+        producer.insert("url".into(), json!(public_url(url)));
+        if let Some(running) = stream.running.as_ref().filter(|running| running.url == *url) {
+            producer.insert("id".into(), json!(running.id.0));
+            producer.insert("format_name".into(), json!(url.split(':').next().unwrap_or_default()));
+            producer.insert("receivers".into(), receivers(&running.tracks, tracks));
+            let bytes: u64 = running.tracks.iter().filter_map(|key| tracks.get(key)).map(|track| track.bytes).sum();
+            producer.insert("bytes_recv".into(), json!(bytes));
+            producer.insert("medias".into(), medias(&running.tracks, tracks, "recvonly"));
+        }
+        producers.push(Value::Object(producer));
+    }
+    let consumers: Vec<Value> = stream
+        .viewers
+        .iter()
+        .filter_map(|key| Some(connection(*key, peers.get(key)?, tracks)))
+        .collect();
+    json!({
+        "producers": if producers.is_empty() { Value::Null } else { Value::Array(producers) },
+        "consumers": if consumers.is_empty() { Value::Null } else { Value::Array(consumers) },
+        "state": stream.state(),
+        "last_error": stream.last_error,
+        "attempts": stream.failures,
+    })
+}
+
+fn codec(codec: Codec, id: u32) -> Value {
+    let name = match codec {
+        Codec::H264 => "h264",
+        Codec::H265 => "hevc",
+        Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
+        Codec::Av1 => "av1",
+        Codec::Opus => "opus",
+        Codec::Pcmu => "pcm_mulaw",
+        Codec::Pcma => "pcm_alaw",
+    };
+    let mut value = json!({"codec_name": name, "codec_type": kind(codec.kind())});
+    if codec.kind() == Kind::Audio {
+        value["sample_rate"] = json!(codec.clock_rate());
+        if codec == Codec::Opus {
+            value["channels"] = json!(2);
+        }
+    }
+    json!({"id": id, "codec": value})
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Video => "video",
+        Kind::Audio => "audio",
+    }
+}
+
+fn receivers(keys: &[u32], tracks: &HashMap<u32, Track>) -> Value {
+    let list = keys.iter().filter_map(|key| {
+        let track = tracks.get(key)?;
+        let mut value = codec(track.info.codec, *key);
+        value["childs"] = json!(track.viewers);
+        value["bytes"] = json!(track.bytes);
+        value["packets"] = json!(track.packets);
+        Some(value)
+    });
+    Value::Array(list.collect())
+}
+
+fn medias(keys: &[u32], tracks: &HashMap<u32, Track>, direction: &str) -> Value {
+    let list = keys.iter().filter_map(|key| tracks.get(key)).map(|track| {
+        json!(format!("{}, {direction}, {}", kind(track.info.codec.kind()), track.info.codec))
+    });
+    Value::Array(list.collect())
+}
+
+/// A live session as a producer or consumer.
+fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
+    let transport = match peer.session.ice().selected().map(|route| route.socket) {
+        Some(Socket::Udp(_)) => "+udp",
+        Some(Socket::Tcp(_)) => "+tcp",
+        None => "",
+    };
+    let mut value = json!({
+        "id": key,
+        "format_name": peer.origin.format,
+        "protocol": format!("{}{transport}", peer.origin.protocol),
+        "remote_addr": peer.session.ice().selected().map_or_else(|| peer.origin.remote.to_string(), |r| r.remote.to_string()),
+        "user_agent": peer.origin.user_agent,
+        "state": peer.session.state().name(),
+    });
+    if peer.publishes {
+        let keys: Vec<u32> = peer.receivers.iter().map(|receiver| receiver.track).collect();
+        value["medias"] = medias(&keys, tracks, "recvonly");
+        value["receivers"] = receivers(&keys, tracks);
+        value["bytes_recv"] = json!(peer.receivers.iter().map(|r| r.inbound.bytes).sum::<u64>());
+    } else {
+        let list = peer.senders.iter().map(|sender| {
+            let names: Vec<String> = sender.codecs.iter().map(|codec| codec.codec.to_string()).collect();
+            json!(format!("{}, sendonly, {}", kind(sender.kind), names.join(", ")))
+        });
+        value["medias"] = Value::Array(list.collect());
+        value["senders"] = Value::Array(peer.senders.iter().filter_map(|sender| {
+            let parent = sender.track?;
+            let mut value = codec(tracks.get(&parent)?.info.codec, sender.ssrc);
+            value["parent"] = json!(parent);
+            value["bytes"] = json!(sender.bytes);
+            value["packets"] = json!(sender.packets);
+            Some(value)
+        }).collect());
+        value["bytes_send"] = json!(peer.senders.iter().map(|sender| sender.bytes).sum::<u64>());
+    }
+    value
+}
+
+/// Live figures of one session, for the player page.
+pub fn session(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>, port: impl Fn(Socket) -> u16, now: Instant) -> Value {
+    let path = peer.session.ice().selected().map(|route| {
+        let local = route.local.map_or_else(|| "any".to_owned(), |ip| ip.to_string());
+        json!({
+            "protocol": if route.socket.is_tcp() { "tcp" } else { "udp" },
+            "local": format!("{local} port {}", port(route.socket)),
+            "remote": route.remote.to_string(),
+        })
+    });
+    let senders: Vec<Value> = peer.senders.iter().map(|sender| {
+        let track = sender.track.and_then(|key| tracks.get(&key));
+        let keyframe = track.and_then(|t| t.ring.latest_keyframe());
+        json!({
+            "kind": kind(sender.kind),
+            "codec": track.map(|track| track.info.codec.to_string()),
+            "packets": sender.packets,
+            "bytes": sender.bytes,
+            "retransmitted": sender.retransmitted,
+            "nacked": sender.nacked,
+            "keyframe_requests": sender.keyframe_requests,
+            "behind_packets": track.map(|track| sender.outbound.behind(&track.ring)),
+            "has_keyframe": keyframe.is_some(),
+            "loss_percent": sender.report.map(|r| f64::from(r.fraction_lost) * 100.0 / 256.0),
+            "jitter_ms": sender.report.zip(track).map(|(r, t)| f64::from(r.jitter) * 1000.0 / f64::from(t.info.codec.clock_rate())),
+        })
+    }).collect();
+    let receivers: Vec<Value> = peer.receivers.iter().map(|receiver| json!({
+        "kind": kind(receiver.inbound.kind()),
+        "codec": receiver.inbound.agreed.codec.to_string(),
+        "packets": receiver.inbound.packets(),
+        "bytes": receiver.inbound.bytes,
+        "lost": receiver.inbound.lost(),
+        "nacked": receiver.inbound.nacked,
+        "recovered": receiver.inbound.recovered,
+    })).collect();
+    let sum = |field: fn(&crate::engine::peer::Sender) -> u64| peer.senders.iter().map(field).sum::<u64>();
+    json!({
+        "id": peer.id,
+        "stream": peer.stream,
+        "state": peer.session.state().name(),
+        "publishes": peer.publishes,
+        "age_s": now.saturating_duration_since(peer.created).as_secs(),
+        "path": path,
+        "cipher": peer.session.cipher(),
+        "rtt_ms": peer.session.ice().rtt().map(|rtt| rtt.as_micros() as f64 / 1000.0),
+        "stun_requests_seen": peer.session.ice().requests_seen(),
+        "codecs": senders.iter().chain(&receivers).filter_map(|s| s["codec"].as_str()).collect::<Vec<_>>(),
+        "sent": {"packets": sum(|s| s.packets), "bytes": sum(|s| s.bytes), "retransmitted": sum(|s| s.retransmitted)},
+        "senders": senders,
+        "receivers": receivers,
+        "reason": reason(peer, stream, tracks),
+    })
+}
+
+/// Why there is no picture, in one sentence; null when there is one.
+fn reason(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>) -> Option<String> {
+    use crate::rtc::session::State;
+    match peer.session.state() {
+        State::Checking if peer.session.ice().requests_seen() == 0 => {
+            return Some("no packet of this browser has arrived at the media port yet; a firewall, or another network?".into());
+        }
+        State::Checking => return Some("packets of this browser arrive, the way back is being checked".into()),
+        State::Handshaking => return Some("the way is found, keys are being agreed on".into()),
+        State::Connected | State::Closed => {}
+    }
+    let stream = stream?;
+    if peer.publishes {
+        return None;
+    }
+    if !stream.is_live() {
+        return Some(match (&stream.last_error, stream.sources.is_empty()) {
+            (Some(error), _) => format!("the source is not available: {error}"),
+            (None, true) => "waiting for somebody to publish to this stream".into(),
+            (None, false) => "the source is starting".into(),
+        });
+    }
+    let video = peer.senders.iter().find(|sender| sender.kind == Kind::Video)?;
+    let track = match video.track {
+        Some(key) => tracks.get(&key)?,
+        None if stream.tracks().iter().filter_map(|key| tracks.get(key)).any(|t| t.info.codec.kind() == Kind::Video) => {
+            return Some("the source's video codec is none that this browser plays".into());
+        }
+        None => return None,
+    };
+    (video.outbound.next().is_none()).then(|| match track.packets {
+        0 => "connected, but the source has not sent any picture yet".into(),
+        _ => "waiting for the source's next keyframe".into(),
+    })
+}
