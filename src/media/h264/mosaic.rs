@@ -74,6 +74,20 @@ impl Mosaic {
         cells
     }
 
+    /// Is the macroblock at column `x`, row `y` the same in `other`, a picture of the same size?
+    pub fn same_macroblock(&self, other: &Mosaic, x: usize, y: usize) -> bool {
+        let same = |ours: &[u8], theirs: &[u8], cells: usize| {
+            let stride = self.mbs.0 * cells;
+            let from = y * cells * stride + x * cells;
+            (0..cells).all(|row| {
+                let at = from + row * stride;
+                ours[at..at + cells] == theirs[at..at + cells]
+            })
+        };
+        same(&self.luma, &other.luma, LUMA_CELLS)
+            && self.chroma.iter().zip(&other.chroma).all(|(ours, theirs)| same(ours, theirs, CHROMA_CELLS))
+    }
+
     /// Takes over all cells of `other`, a picture of the same size.
     pub fn copy_from(&mut self, other: &Mosaic) {
         self.luma.copy_from_slice(&other.luma);

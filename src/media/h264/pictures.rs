@@ -69,9 +69,8 @@ impl Encoder {
         for y in 0..height {
             for x in 0..width {
                 let at = y * width + x;
-                let cells = picture.macroblock(x, y);
                 if !idr {
-                    if !pcm[at] && cells == self.shown.macroblock(x, y) {
+                    if !pcm[at] && picture.same_macroblock(&self.shown, x, y) {
                         skipped += 1;
                         continue;
                     }
@@ -79,6 +78,7 @@ impl Encoder {
                     skipped = 0;
                 }
                 let base = if idr { 0 } else { MB_INTRA_IN_P };
+                let cells = picture.macroblock(x, y);
                 if pcm[at] {
                     w.ue(base + MB_PCM);
                     write_pcm(&mut w, &cells);
