@@ -2,7 +2,7 @@
 use super::card::Card;
 use super::layout::Layout;
 use super::options::{Pattern, TestOptions};
-use crate::media::h264::mosaic::{CHROMA_CELLS, LUMA_CELLS, Mosaic};
+use crate::media::h264::mosaic::{Cells, Mosaic};
 use crate::media::h264::pictures::{Encoder, PCM_BYTES};
 use std::time::Duration;
 
@@ -86,7 +86,6 @@ impl TestCamera {
 struct Noise {
     /// Free macroblocks, a contiguous range in raster order.
     free: std::ops::Range<usize>,
-    mbs_wide: usize,
     /// Bytes for each frame.
     budget: i64,
     /// Bytes that were not spent yet, or spent too much; within one second.
@@ -103,7 +102,6 @@ impl Noise {
         let second = i64::from(bitrate / 8);
         Self {
             free: rows.start * mbs.0..rows.end * mbs.0,
-            mbs_wide: mbs.0,
             budget: second / i64::from(options.fps),
             credit: 0,
             limit: second,
@@ -120,21 +118,14 @@ impl Noise {
             let mb = self.free.start + self.window;
             self.window = (self.window + 1) % self.free.len();
             pcm[mb] = true;
-            self.texture(picture, mb % self.mbs_wide, mb / self.mbs_wide);
+            picture.set_macroblock(mb, self.texture());
         }
     }
 
-    fn texture(&mut self, picture: &mut Mosaic, x: usize, y: usize) {
-        for row in y * LUMA_CELLS..(y + 1) * LUMA_CELLS {
-            for column in x * LUMA_CELLS..(x + 1) * LUMA_CELLS {
-                picture.set_luma(column, row, 48 + (self.next() % 160) as u8);
-            }
-        }
-        for row in y * CHROMA_CELLS..(y + 1) * CHROMA_CELLS {
-            for column in x * CHROMA_CELLS..(x + 1) * CHROMA_CELLS {
-                let values = [self.next(), self.next()].map(|value| 96 + (value % 64) as u8);
-                picture.set_chroma(column, row, values);
-            }
+    fn texture(&mut self) -> Cells {
+        Cells {
+            luma: std::array::from_fn(|_| 48 + (self.next() % 160) as u8),
+            chroma: std::array::from_fn(|_| std::array::from_fn(|_| 96 + (self.next() % 64) as u8)),
         }
     }
 
@@ -301,7 +292,7 @@ mod tests {
         assert_eq!(options.format().level(), 22);
     }
 
-    /// Prints sizes and time, and leaves streams to look at: `cargo test --release measure -- --ignored --nocapture`.
+    /// Prints sizes (mean, largest) and median time, and leaves streams to look at: `cargo test --release measure -- --ignored --nocapture`.
     #[test]
     #[ignore = "a measurement, not a promise"]
     fn measure() {
@@ -315,24 +306,20 @@ mod tests {
         ] {
             let (mut camera, options) = camera(source);
             let (mut stream, mut keyframes, mut others) = (vec![], vec![], vec![]);
-            let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
+            let mut costs = [vec![], vec![]];
             for n in 0..300 {
                 let wall_clock = START + Duration::from_secs(1) * n / options.fps;
                 let before = std::time::Instant::now();
                 let nals = camera.frame(n, wall_clock);
-                let cost = before.elapsed();
-                (slowest, total) = (slowest.max(cost), total + cost);
+                costs[usize::from(is_keyframe(&nals))].push(before.elapsed());
                 let sizes = if is_keyframe(&nals) { &mut keyframes } else { &mut others };
                 sizes.push(nals.iter().map(Vec::len).sum::<usize>());
                 nals.iter().for_each(|nal| stream.extend([&[0, 0, 0, 1], &nal[..]].concat()));
             }
             let summary = |sizes: &[usize]| (sizes.iter().sum::<usize>() / sizes.len(), sizes.iter().max().copied());
-            println!(
-                "{source}: key {:?}, other {:?}, mean {:?}, max {slowest:?}",
-                summary(&keyframes),
-                summary(&others),
-                total / 300
-            );
+            costs.iter_mut().for_each(|costs| costs.sort_unstable());
+            let [other, key] = costs.map(|costs| costs[costs.len() / 2]);
+            println!("{source}: keyframes {:?} {key:?}, others {:?} {other:?}", summary(&keyframes), summary(&others));
             let name = source.replace([':', '?', '&', '='], "_");
             std::fs::write(std::env::temp_dir().join(format!("porthole-{name}.h264")), stream).unwrap();
         }

@@ -1,5 +1,5 @@
 //! A drawing surface of coloured cells, and how it becomes a 4:2:0 [`Mosaic`].
-use super::font::{Face, WIDTH};
+use super::font::{Face, advance};
 use super::layout::Rect;
 use crate::media::h264::mosaic::{LUMA_CELLS, Mosaic};
 
@@ -48,10 +48,6 @@ impl Canvas {
         Rect { x: 0, y: 0, width: self.width, height: self.height }
     }
 
-    pub fn cell(&self, x: usize, y: usize) -> Colour {
-        self.cells[y * self.width + x]
-    }
-
     pub fn set(&mut self, x: usize, y: usize, colour: Colour) {
         self.cells[y * self.width + x] = colour;
     }
@@ -79,7 +75,7 @@ impl Canvas {
     pub fn text(&mut self, face: &Face, x: usize, y: usize, text: &str, colour: Colour) {
         let (width, _) = face.glyph_size();
         for (index, character) in text.chars().enumerate() {
-            let left = x + index * (WIDTH + 1) * face.scale();
+            let left = x + index * advance(face.scale());
             for (row, coverage) in face.coverage(character).unwrap_or(&[]).chunks(width).enumerate() {
                 for (column, alpha) in coverage.iter().enumerate().filter(|(_, alpha)| **alpha > 0) {
                     self.blend(left + column, y + row, colour, *alpha);
@@ -91,14 +87,11 @@ impl Canvas {
     /// Brings `rect` into the picture; a chroma cell is the mean of its four cells.
     pub fn develop(&self, rect: Rect, picture: &mut Mosaic) {
         for y in rect.y / 2..(rect.y + rect.height).div_ceil(2) {
+            let (upper, lower) = self.cells[2 * y * self.width..][..2 * self.width].split_at(self.width);
             for x in rect.x / 2..(rect.x + rect.width).div_ceil(2) {
-                let mut sums = [2u16; 2];
-                for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                    let Colour([luma, cb, cr]) = self.cell(2 * x + dx, 2 * y + dy);
-                    picture.set_luma(2 * x + dx, 2 * y + dy, luma);
-                    sums = [sums[0] + u16::from(cb), sums[1] + u16::from(cr)];
-                }
-                picture.set_chroma(x, y, sums.map(|sum| (sum / 4) as u8));
+                let four = [upper[2 * x], upper[2 * x + 1], lower[2 * x], lower[2 * x + 1]].map(|colour| colour.0);
+                let mean = |i: usize| (four.iter().map(|cell| u16::from(cell[i])).sum::<u16>() + 2) / 4;
+                picture.set(x, y, four.map(|cell| cell[0]), [mean(1) as u8, mean(2) as u8]);
             }
         }
     }

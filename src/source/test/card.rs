@@ -1,7 +1,7 @@
 //! What the test camera films: a porthole with a sea, a clock, a counter, a running box.
 use super::canvas::{Canvas, Colour};
 use super::code;
-use super::font::{Face, text_width};
+use super::font::{Face, advance};
 use super::layout::{COUNTER_DIGITS, Decoration, Layout, Rect, TITLE, Text};
 use super::options::{Pattern, TestOptions};
 use crate::media::h264::mosaic::{CELL, Mosaic};
@@ -48,8 +48,8 @@ pub struct Card {
     height: usize,
     background: Canvas,
     canvas: Canvas,
-    clock_face: Face,
-    counter_face: Face,
+    clock: Line,
+    counter: Option<Line>,
     porthole: Option<Porthole>,
 }
 
@@ -61,10 +61,9 @@ impl Card {
         let mut background = Canvas::new(mbs, WALL);
         if options.pattern == Pattern::Bars {
             for (index, colour) in BARS.into_iter().enumerate() {
-                let [from, to] = [index, index + 1].map(|i| i * layout.cells.0 / BARS.len());
+                let from = index * layout.cells.0 / BARS.len();
                 let bounds = background.bounds();
                 background.fill(Rect { x: from, width: bounds.width - from, ..bounds }, colour);
-                debug_assert!(from < to);
             }
         }
         background.fill(layout.panel, PANEL);
@@ -94,8 +93,11 @@ impl Card {
             height: options.size.1 as usize,
             canvas: background.clone(),
             background,
-            clock_face: Face::new(layout.clock.scale, DIGITS),
-            counter_face: Face::new(layout.counter.map_or(1, |counter| counter.scale), DIGITS),
+            clock: Line::new(layout.clock, TEXT, layout.clock_text.1),
+            // Chroma is too coarse for strokes one cell wide.
+            counter: layout
+                .counter
+                .map(|at| Line::new(at, if at.scale > 1 { ACCENT } else { SOFT_TEXT }, COUNTER_DIGITS)),
             porthole,
         };
         (card, picture)
@@ -109,14 +111,10 @@ impl Card {
         }
         let (from, length) = self.layout.clock_text;
         let clock = clock_text(wall_clock);
-        let rect = self.draw_text(self.layout.clock, &clock[from..from + length], TEXT, false);
-        self.canvas.develop(rect, picture);
-        if let Some(counter) = self.layout.counter {
+        self.clock.draw(&clock[from..from + length], &mut self.canvas, &self.background, picture);
+        if let Some(counter) = &mut self.counter {
             let number = format!("{:0COUNTER_DIGITS$}", n % 10u32.pow(COUNTER_DIGITS as u32));
-            // Chroma is too coarse for strokes one cell wide.
-            let colour = if counter.scale > 1 { ACCENT } else { SOFT_TEXT };
-            let rect = self.draw_text(counter, &number, colour, true);
-            self.canvas.develop(rect, picture);
+            counter.draw(&number, &mut self.canvas, &self.background, picture);
         }
         self.draw_track(wall_clock);
         self.canvas.develop(self.layout.track, picture);
@@ -138,15 +136,6 @@ impl Card {
         }
     }
 
-    fn draw_text(&mut self, at: Text, text: &str, colour: Colour, counter: bool) -> Rect {
-        let face = if counter { &self.counter_face } else { &self.clock_face };
-        let (_, height) = face.glyph_size();
-        let rect = Rect { x: at.x, y: at.y, width: text_width(text.len(), at.scale), height };
-        self.canvas.restore(rect, &self.background);
-        self.canvas.text(face, at.x, at.y, text, colour);
-        rect
-    }
-
     /// The box is eight times as long as high; its ends move by fractions of a cell.
     fn draw_track(&mut self, wall_clock: Duration) {
         let track = self.layout.track;
@@ -161,6 +150,35 @@ impl Card {
                 for y in track.y..track.y + track.height {
                     self.canvas.blend(track.x + x, y, ACCENT, (covered * 255.0) as u8);
                 }
+            }
+        }
+    }
+}
+
+/// Digits that change from frame to frame: only those that differ are drawn again.
+#[derive(Debug)]
+struct Line {
+    at: Text,
+    face: Face,
+    colour: Colour,
+    shown: Vec<char>,
+}
+
+impl Line {
+    fn new(at: Text, colour: Colour, characters: usize) -> Self {
+        Self { at, face: Face::new(at.scale, DIGITS), colour, shown: vec![' '; characters] }
+    }
+
+    fn draw(&mut self, text: &str, canvas: &mut Canvas, background: &Canvas, picture: &mut Mosaic) {
+        let (width, height) = self.face.glyph_size();
+        for (index, (character, shown)) in text.chars().zip(&mut self.shown).enumerate() {
+            if character != *shown {
+                let x = self.at.x + index * advance(self.at.scale);
+                let rect = Rect { x, y: self.at.y, width, height };
+                canvas.restore(rect, background);
+                canvas.text(&self.face, x, self.at.y, character.encode_utf8(&mut [0; 4]), self.colour);
+                canvas.develop(rect, picture);
+                *shown = character;
             }
         }
     }

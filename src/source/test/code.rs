@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn a_row_is_sync_number_and_check() {
-        assert_eq!(row(0), 0xa_0000_0000_a);
-        assert_eq!(row(0x1234_5678), 0xa_1234_5678_2);
+        assert_eq!(row(0), 0xa0_0000_000a);
+        assert_eq!(row(0x1234_5678), 0xa1_2345_6782);
         assert!(white(row(0), 0) && !white(row(0), 1) && white(row(0), 38));
     }
 }

@@ -37,6 +37,11 @@ fn glyph(character: char) -> [u8; HEIGHT] {
     }
 }
 
+/// Distance of two glyphs' left edges in cells.
+pub fn advance(scale: usize) -> usize {
+    (WIDTH + 1) * scale
+}
+
 /// Width of a text of `characters` in cells at `scale` cells per font pixel.
 pub fn text_width(characters: usize, scale: usize) -> usize {
     (characters * (WIDTH + 1)).saturating_sub(1) * scale
@@ -87,7 +92,9 @@ fn render(character: char, scale: usize) -> Vec<u8> {
             let upper = ink(left, top) * (1.0 - right_part) + ink(left + 1, top) * right_part;
             let lower = ink(left, top + 1) * (1.0 - right_part) + ink(left + 1, top + 1) * right_part;
             let value = upper * (1.0 - bottom_part) + lower * bottom_part;
-            let hardened = ((value - 0.5) * scale.min(4) as f32 + 0.5).clamp(0.0, 1.0);
+            // Diagonals touch at corners only: ink is let run there where there are cells enough to see it.
+            let edge = if scale > 2 { 0.4 } else { 0.5 };
+            let hardened = ((value - edge) * scale.min(4) as f32 + 0.5).clamp(0.0, 1.0);
             cells.push((hardened * 255.0).round() as u8);
         }
     }

@@ -6,11 +6,11 @@ mod card;
 mod code;
 mod font;
 mod layout;
-mod options;
+pub mod options;
 mod tone;
 
 pub use camera::TestCamera;
-pub use options::{OptionError, Pattern, TestOptions};
+pub use options::TestOptions;
 
 use super::{Closed, Sink, SourceEvent, SourceRequest, TrackInfo};
 use crate::media::codec::Codec;
