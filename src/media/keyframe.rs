@@ -4,8 +4,7 @@
 //! is seen more than once: the caller takes the first such packet after a packet with the marker as the beginning of the
 //! access unit. Payloads come from the network: what is truncated begins nothing.
 use super::codec::Codec;
-use super::h264::nal;
-pub use super::h264::sps::resolution as h264_resolution;
+use super::h264::{nal, sps};
 
 /// RFC 6184, table 1.
 const H264_STAP_A: u8 = 24;
@@ -36,8 +35,13 @@ pub fn h264_profile(payload: &[u8]) -> Option<[u8; 3]> {
     h264_sps(payload)?.get(1..4)?.try_into().ok()
 }
 
-/// The first whole SPS in a payload, for [`h264_resolution`].
-pub fn h264_sps(payload: &[u8]) -> Option<&[u8]> {
+/// Visible width and height in samples, from the first whole SPS in a payload: alone (so a bare SPS does, too) or in a
+/// STAP-A.
+pub fn h264_resolution(payload: &[u8]) -> Option<(u32, u32)> {
+    sps::resolution(h264_sps(payload)?)
+}
+
+fn h264_sps(payload: &[u8]) -> Option<&[u8]> {
     let is_sps = |nal: &[u8]| nal.first().is_some_and(|header| nal::kind(*header) == nal::SPS);
     match nal::kind(*payload.first()?) {
         nal::SPS => Some(payload),
@@ -199,7 +203,7 @@ mod tests {
                     begins_keyframe(codec, &payload[..length]);
                 }
                 h264_profile(&payload[..length]);
-                h264_sps(&payload[..length]).map(h264_resolution);
+                h264_resolution(&payload[..length]);
             }
         }
     }

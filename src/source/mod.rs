@@ -1,6 +1,10 @@
 //! Where pictures come from. Each dialect is one file; all of them hand tracks and packets to a [`Sink`].
+pub mod test;
+
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
+use std::fmt;
+use tokio::sync::mpsc;
 
 /// What a source tells the relay about one of its tracks before the first packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,3 +31,37 @@ pub enum SourceRequest {
     /// A viewer needs a keyframe soon; a source that can't make one ignores this.
     Keyframe,
 }
+
+/// Names one run of a source, so that events of a run that was given up can't be taken for those of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProducerId(pub u64);
+
+/// Where a source's tracks and packets go. The queue behind it is bounded: a full one slows the source down.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    producer: ProducerId,
+    events: mpsc::Sender<(ProducerId, SourceEvent)>,
+}
+
+impl Sink {
+    pub fn new(producer: ProducerId, events: mpsc::Sender<(ProducerId, SourceEvent)>) -> Self {
+        Self { producer, events }
+    }
+
+    /// Waits for room in the queue. An error means that nobody listens any more: the source ends.
+    pub async fn send(&self, event: SourceEvent) -> Result<(), Closed> {
+        self.events.send((self.producer, event)).await.map_err(|_| Closed)
+    }
+}
+
+/// The relay has given up the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the relay no longer listens to this source")
+    }
+}
+
+impl std::error::Error for Closed {}

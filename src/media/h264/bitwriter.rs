@@ -5,7 +5,7 @@
 #[derive(Debug, Default)]
 pub struct BitWriter {
     bytes: Vec<u8>,
-    /// The last `pending` bits, right-aligned, not yet in `bytes`; fewer than eight between calls.
+    /// The last `pending` bits, right-aligned, not yet in `bytes`; fewer than 32 between calls.
     tail: u64,
     pending: u32,
 }
@@ -23,11 +23,10 @@ impl BitWriter {
         debug_assert!(count <= 32 && u64::from(value) < 1 << count);
         self.tail = self.tail << count | u64::from(value);
         self.pending += count;
-        while self.pending >= 8 {
-            self.pending -= 8;
-            self.bytes.push((self.tail >> self.pending) as u8);
+        if self.pending >= 32 {
+            self.pending -= 32;
+            self.bytes.extend_from_slice(&((self.tail >> self.pending) as u32).to_be_bytes());
         }
-        self.tail &= (1 << self.pending) - 1;
     }
 
     pub fn flag(&mut self, value: bool) {
@@ -48,17 +47,18 @@ impl BitWriter {
         self.ue(if value > 0 { magnitude - 1 } else { magnitude });
     }
 
-    /// `pcm_alignment_zero_bit`s up to the next byte.
-    pub fn align_zero(&mut self) {
-        if self.pending > 0 {
-            self.bits(0, 8 - self.pending);
-        }
+    /// `pcm_alignment_zero_bit`s up to the next byte, then whole bytes.
+    pub fn aligned_bytes(&mut self, bytes: &[u8]) {
+        self.align_zero();
+        self.bytes.extend_from_slice(bytes);
     }
 
-    /// Whole bytes; the writer must be aligned.
-    pub fn aligned_bytes(&mut self, bytes: &[u8]) {
-        debug_assert_eq!(self.pending, 0);
-        self.bytes.extend_from_slice(bytes);
+    fn align_zero(&mut self) {
+        self.bits(0, self.pending.next_multiple_of(8) - self.pending);
+        while self.pending > 0 {
+            self.pending -= 8;
+            self.bytes.push((self.tail >> self.pending) as u8);
+        }
     }
 
     /// Ends the NAL unit with `rbsp_trailing_bits` and inserts `emulation_prevention_three_byte`s.

@@ -8,29 +8,27 @@ pub const LUMA_CELLS: usize = 4;
 /// Chroma cells along a macroblock's side: a chroma cell covers 2x2 luma cells.
 pub const CHROMA_CELLS: usize = 2;
 
+/// The cells of one macroblock, row by row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cells {
+    pub luma: [u8; LUMA_CELLS * LUMA_CELLS],
+    /// Cb and Cr.
+    pub chroma: [[u8; CHROMA_CELLS * CHROMA_CELLS]; 2],
+}
+
 /// A 4:2:0 picture of whole macroblocks in which each 4x4 block of samples has one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mosaic {
     /// Width and height in macroblocks.
     mbs: (usize, usize),
-    luma: Vec<u8>,
-    /// Cb and Cr.
-    chroma: [Vec<u8>; 2],
-}
-
-/// The cells of one macroblock, row by row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cells {
-    pub luma: [u8; LUMA_CELLS * LUMA_CELLS],
-    pub chroma: [[u8; CHROMA_CELLS * CHROMA_CELLS]; 2],
+    cells: Vec<Cells>,
 }
 
 impl Mosaic {
     /// A grey picture of `mbs.0` by `mbs.1` macroblocks.
     pub fn new(mbs: (usize, usize)) -> Self {
-        let count = mbs.0 * mbs.1;
-        let chroma = vec![128; count * CHROMA_CELLS * CHROMA_CELLS];
-        Self { mbs, luma: vec![128; count * LUMA_CELLS * LUMA_CELLS], chroma: [chroma.clone(), chroma] }
+        let grey = Cells { luma: [128; 16], chroma: [[128; 4]; 2] };
+        Self { mbs, cells: vec![grey; mbs.0 * mbs.1] }
     }
 
     /// Width and height in macroblocks.
@@ -38,47 +36,42 @@ impl Mosaic {
         self.mbs
     }
 
+    /// All macroblocks in raster order.
+    pub fn macroblocks(&self) -> &[Cells] {
+        &self.cells
+    }
+
     /// Luma at cell column `x`, row `y`.
     pub fn luma(&self, x: usize, y: usize) -> u8 {
-        self.luma[y * self.mbs.0 * LUMA_CELLS + x]
+        let cells = &self.cells[y / LUMA_CELLS * self.mbs.0 + x / LUMA_CELLS];
+        cells.luma[y % LUMA_CELLS * LUMA_CELLS + x % LUMA_CELLS]
     }
 
     /// Cb (`plane` 0) or Cr (1) at chroma cell column `x`, row `y`.
     pub fn chroma(&self, plane: usize, x: usize, y: usize) -> u8 {
-        self.chroma[plane][y * self.mbs.0 * CHROMA_CELLS + x]
+        let cells = &self.cells[y / CHROMA_CELLS * self.mbs.0 + x / CHROMA_CELLS];
+        cells.chroma[plane][y % CHROMA_CELLS * CHROMA_CELLS + x % CHROMA_CELLS]
     }
 
-    pub fn set_luma(&mut self, x: usize, y: usize, value: u8) {
-        self.luma[y * self.mbs.0 * LUMA_CELLS + x] = value;
-    }
-
-    pub fn set_chroma(&mut self, x: usize, y: usize, values: [u8; 2]) {
-        let at = y * self.mbs.0 * CHROMA_CELLS + x;
-        self.chroma[0][at] = values[0];
-        self.chroma[1][at] = values[1];
-    }
-
-    /// The cells of the macroblock at column `x`, row `y`.
-    pub fn macroblock(&self, x: usize, y: usize) -> Cells {
-        let mut cells = Cells { luma: [0; 16], chroma: [[0; 4]; 2] };
-        for row in 0..LUMA_CELLS {
-            let from = (y * LUMA_CELLS + row) * self.mbs.0 * LUMA_CELLS + x * LUMA_CELLS;
-            cells.luma[row * LUMA_CELLS..][..LUMA_CELLS].copy_from_slice(&self.luma[from..from + LUMA_CELLS]);
+    /// Sets one chroma cell, column `x` and row `y`, with the four luma cells under it, row by row.
+    pub fn set(&mut self, x: usize, y: usize, luma: [u8; 4], chroma: [u8; 2]) {
+        let cells = &mut self.cells[y / CHROMA_CELLS * self.mbs.0 + x / CHROMA_CELLS];
+        let (x, y) = (x % CHROMA_CELLS, y % CHROMA_CELLS);
+        let at = 2 * y * LUMA_CELLS + 2 * x;
+        cells.luma[at..at + 2].copy_from_slice(&luma[..2]);
+        cells.luma[at + LUMA_CELLS..at + LUMA_CELLS + 2].copy_from_slice(&luma[2..]);
+        for (plane, value) in cells.chroma.iter_mut().zip(chroma) {
+            plane[y * CHROMA_CELLS + x] = value;
         }
-        for (plane, values) in self.chroma.iter().zip(&mut cells.chroma) {
-            for row in 0..CHROMA_CELLS {
-                let from = (y * CHROMA_CELLS + row) * self.mbs.0 * CHROMA_CELLS + x * CHROMA_CELLS;
-                values[row * CHROMA_CELLS..][..CHROMA_CELLS].copy_from_slice(&plane[from..from + CHROMA_CELLS]);
-            }
-        }
-        cells
+    }
+
+    /// Sets a whole macroblock by its number in raster order.
+    pub fn set_macroblock(&mut self, mb: usize, cells: Cells) {
+        self.cells[mb] = cells;
     }
 
     /// Takes over all cells of `other`, a picture of the same size.
     pub fn copy_from(&mut self, other: &Mosaic) {
-        self.luma.copy_from_slice(&other.luma);
-        for (to, from) in self.chroma.iter_mut().zip(&other.chroma) {
-            to.copy_from_slice(from);
-        }
+        self.cells.copy_from_slice(&other.cells);
     }
 }

@@ -69,9 +69,9 @@ impl Encoder {
         for y in 0..height {
             for x in 0..width {
                 let at = y * width + x;
-                let cells = picture.macroblock(x, y);
+                let cells = &picture.macroblocks()[at];
                 if !idr {
-                    if !pcm[at] && cells == self.shown.macroblock(x, y) {
+                    if !pcm[at] && *cells == self.shown.macroblocks()[at] {
                         skipped += 1;
                         continue;
                     }
@@ -81,10 +81,10 @@ impl Encoder {
                 let base = if idr { 0 } else { MB_INTRA_IN_P };
                 if pcm[at] {
                     w.ue(base + MB_PCM);
-                    write_pcm(&mut w, &cells);
+                    write_pcm(&mut w, cells);
                 } else {
                     let beside_pcm = (x > 0 && pcm[at - 1]) || (y > 0 && pcm[at - width]);
-                    write_intra(&mut w, base, &cells, picture, (x, y), beside_pcm);
+                    write_intra(&mut w, base, cells, picture, (x, y), beside_pcm);
                 }
             }
         }
@@ -128,7 +128,6 @@ fn write_pcm(w: &mut BitWriter, cells: &Cells) {
         let (plane, index) = (index / 64, index % 64);
         *sample = cells.chroma[plane][index / 32 * CHROMA_CELLS + index % 8 / 4];
     }
-    w.align_zero();
     w.aligned_bytes(&samples);
 }
 
@@ -228,9 +227,9 @@ mod tests {
                 let value = (state >> 24) as u8;
                 if round % 2 == 0 { value } else { value / 128 * 255 }
             });
-            let levels = luma_levels(&Cells { luma, chroma: [[0; 4]; 2] }, (round % 256) as i32);
+            let levels = luma_levels(&Cells { luma, chroma: [[0; 4]; 2] }, round % 256);
             assert!(levels.iter().all(|level| level.abs() <= cavlc::MAX_LEVEL));
-            assert_eq!(decode_luma(levels), luma.map(|value| i32::from(value) - (round % 256) as i32));
+            assert_eq!(decode_luma(levels), luma.map(|value| i32::from(value) - round % 256));
         }
     }
 

@@ -80,7 +80,7 @@ impl<'a> BitReader<'a> {
     }
 
     fn bit(&mut self) -> Option<u32> {
-        if self.at % 8 == 0 {
+        if self.at.is_multiple_of(8) {
             let byte = *self.bytes.get(self.at / 8)?;
             if self.zeros == 2 && byte == 3 {
                 self.at += 8;
