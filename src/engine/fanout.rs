@@ -177,7 +177,8 @@ pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<
         return;
     }
     for number in lost {
-        let Some((packet, numbered)) = sender.outbound.lost(*number, |key| output.tracks.get(&key).map(|t| &t.ring)) else {
+        let Some((packet, numbered)) = sender.outbound.lost(*number, |key| output.tracks.get(&key).map(|t| &t.ring))
+        else {
             continue;
         };
         if !peer.budget.take(packet.payload.len()) {

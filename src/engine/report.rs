@@ -29,11 +29,8 @@ pub fn stream(stream: &Stream, peers: &HashMap<u32, Box<Peer>>, tracks: &HashMap
         }
         producers.push(Value::Object(producer));
     }
-    let consumers: Vec<Value> = stream
-        .viewers
-        .iter()
-        .filter_map(|key| Some(connection(*key, peers.get(key)?, tracks)))
-        .collect();
+    let consumers: Vec<Value> =
+        stream.viewers.iter().filter_map(|key| Some(connection(*key, peers.get(key)?, tracks))).collect();
     json!({
         "producers": if producers.is_empty() { Value::Null } else { Value::Array(producers) },
         "consumers": if consumers.is_empty() { Value::Null } else { Value::Array(consumers) },
@@ -84,9 +81,10 @@ fn receivers(keys: &[u32], tracks: &HashMap<u32, Track>) -> Value {
 }
 
 fn medias(keys: &[u32], tracks: &HashMap<u32, Track>, direction: &str) -> Value {
-    let list = keys.iter().filter_map(|key| tracks.get(key)).map(|track| {
-        json!(format!("{}, {direction}, {}", kind(track.info.codec.kind()), track.info.codec))
-    });
+    let list = keys
+        .iter()
+        .filter_map(|key| tracks.get(key))
+        .map(|track| json!(format!("{}, {direction}, {}", kind(track.info.codec.kind()), track.info.codec)));
     Value::Array(list.collect())
 }
 
@@ -116,21 +114,32 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
             json!(format!("{}, sendonly, {}", kind(sender.kind), names.join(", ")))
         });
         value["medias"] = Value::Array(list.collect());
-        value["senders"] = Value::Array(peer.senders.iter().filter_map(|sender| {
-            let parent = sender.track?;
-            let mut value = codec(tracks.get(&parent)?.info.codec, sender.ssrc);
-            value["parent"] = json!(parent);
-            value["bytes"] = json!(sender.bytes);
-            value["packets"] = json!(sender.packets);
-            Some(value)
-        }).collect());
+        value["senders"] = Value::Array(
+            peer.senders
+                .iter()
+                .filter_map(|sender| {
+                    let parent = sender.track?;
+                    let mut value = codec(tracks.get(&parent)?.info.codec, sender.ssrc);
+                    value["parent"] = json!(parent);
+                    value["bytes"] = json!(sender.bytes);
+                    value["packets"] = json!(sender.packets);
+                    Some(value)
+                })
+                .collect(),
+        );
         value["bytes_send"] = json!(peer.senders.iter().map(|sender| sender.bytes).sum::<u64>());
     }
     value
 }
 
 /// Live figures of one session, for the player page.
-pub fn session(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>, port: impl Fn(Socket) -> u16, now: Instant) -> Value {
+pub fn session(
+    peer: &Peer,
+    stream: Option<&Stream>,
+    tracks: &HashMap<u32, Track>,
+    port: impl Fn(Socket) -> u16,
+    now: Instant,
+) -> Value {
     let path = peer.session.ice().selected().map(|route| {
         let local = route.local.map_or_else(|| "any".to_owned(), |ip| ip.to_string());
         json!({
@@ -156,15 +165,21 @@ pub fn session(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track
             "jitter_ms": sender.report.zip(track).map(|(r, t)| f64::from(r.jitter) * 1000.0 / f64::from(t.info.codec.clock_rate())),
         })
     }).collect();
-    let receivers: Vec<Value> = peer.receivers.iter().map(|receiver| json!({
-        "kind": kind(receiver.inbound.kind()),
-        "codec": receiver.inbound.agreed.codec.to_string(),
-        "packets": receiver.inbound.packets(),
-        "bytes": receiver.inbound.bytes,
-        "lost": receiver.inbound.lost(),
-        "nacked": receiver.inbound.nacked,
-        "recovered": receiver.inbound.recovered,
-    })).collect();
+    let receivers: Vec<Value> = peer
+        .receivers
+        .iter()
+        .map(|receiver| {
+            json!({
+                "kind": kind(receiver.inbound.kind()),
+                "codec": receiver.inbound.agreed.codec.to_string(),
+                "packets": receiver.inbound.packets(),
+                "bytes": receiver.inbound.bytes,
+                "lost": receiver.inbound.lost(),
+                "nacked": receiver.inbound.nacked,
+                "recovered": receiver.inbound.recovered,
+            })
+        })
+        .collect();
     let sum = |field: fn(&crate::engine::peer::Sender) -> u64| peer.senders.iter().map(field).sum::<u64>();
     json!({
         "id": peer.id,
@@ -189,7 +204,9 @@ fn reason(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>) ->
     use crate::rtc::session::State;
     match peer.session.state() {
         State::Checking if peer.session.ice().requests_seen() == 0 => {
-            return Some("no packet of this browser has arrived at the media port yet; a firewall, or another network?".into());
+            return Some(
+                "no packet of this browser has arrived at the media port yet; a firewall, or another network?".into(),
+            );
         }
         State::Checking => return Some("packets of this browser arrive, the way back is being checked".into()),
         State::Handshaking => return Some("the way is found, keys are being agreed on".into()),
@@ -209,7 +226,12 @@ fn reason(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>) ->
     let video = peer.senders.iter().find(|sender| sender.kind == Kind::Video)?;
     let track = match video.track {
         Some(key) => tracks.get(&key)?,
-        None if stream.tracks().iter().filter_map(|key| tracks.get(key)).any(|t| t.info.codec.kind() == Kind::Video) => {
+        None if stream
+            .tracks()
+            .iter()
+            .filter_map(|key| tracks.get(key))
+            .any(|t| t.info.codec.kind() == Kind::Video) =>
+        {
             return Some("the source's video codec is none that this browser plays".into());
         }
         None => return None,

@@ -109,7 +109,12 @@ impl Stream {
     }
 
     /// Opens the first source that this build knows. Must be called inside the runtime.
-    pub fn start(&mut self, id: ProducerId, events: &mpsc::Sender<(ProducerId, SourceEvent)>, now: Instant) -> Result<(), String> {
+    pub fn start(
+        &mut self,
+        id: ProducerId,
+        events: &mpsc::Sender<(ProducerId, SourceEvent)>,
+        now: Instant,
+    ) -> Result<(), String> {
         self.retry_at = None;
         let (requests, receiver) = mpsc::channel(SOURCE_REQUESTS);
         let opened = source::open(&self.sources, source::Sink::new(id, events.clone()), receiver);
@@ -122,7 +127,8 @@ impl Stream {
 
     /// The source ended with this error: when to open it again.
     pub fn failed(&mut self, error: String, now: Instant, jitter: u8) {
-        let healthy = self.running.as_ref().is_some_and(|r| r.live && now.saturating_duration_since(r.started) > HEALTHY);
+        let healthy =
+            self.running.as_ref().is_some_and(|r| r.live && now.saturating_duration_since(r.started) > HEALTHY);
         self.failures = if healthy { 1 } else { self.failures.saturating_add(1) };
         let wait = (FIRST_RETRY * (1 << (self.failures - 1).min(8))).min(LONGEST_RETRY);
         // Up to a quarter more, so that many streams of one camera do not come back in step.

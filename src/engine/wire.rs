@@ -69,7 +69,11 @@ impl Wire {
         match UdpPort::bind(address, self.udp.len() as u8) {
             Ok(port) => {
                 let number = Some(port.local.port());
-                if address.is_ipv4() { self.bound.udp4 = number } else { self.bound.udp6 = number }
+                if address.is_ipv4() {
+                    self.bound.udp4 = number
+                } else {
+                    self.bound.udp6 = number
+                }
                 self.listening.push(format!("udp {}", port.local));
                 log::info!(target: "webrtc", "listen udp addr={}", port.local);
                 self.udp.push(Arc::new(port));
@@ -81,7 +85,11 @@ impl Wire {
     fn bind_tcp(&mut self, address: SocketAddr, optional: bool) {
         match listen_tcp(address) {
             Ok((listener, local)) => {
-                if address.is_ipv4() { self.bound.tcp4 = Some(local.port()) } else { self.bound.tcp6 = Some(local.port()) }
+                if address.is_ipv4() {
+                    self.bound.tcp4 = Some(local.port())
+                } else {
+                    self.bound.tcp6 = Some(local.port())
+                }
                 self.listening.push(format!("tcp {local}"));
                 log::info!(target: "webrtc", "listen tcp addr={local}");
                 tokio::spawn(tcp::accept(listener, self.tcp_inputs.clone()));
@@ -97,7 +105,9 @@ impl Wire {
             log::debug!(target: "webrtc", "no IPv6 on this machine protocol={protocol}");
             return;
         }
-        let problem = format!("cannot listen on {protocol} {address}: {error}; change webrtc.listen or stop the program that uses this port");
+        let problem = format!(
+            "cannot listen on {protocol} {address}: {error}; change webrtc.listen or stop the program that uses this port"
+        );
         log::error!(target: "webrtc", "{problem}");
         self.problems.push(problem);
     }

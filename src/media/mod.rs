@@ -3,5 +3,5 @@ pub mod codec;
 pub mod h264;
 pub mod keyframe;
 pub mod packet;
-pub mod ring;
 pub mod packetise;
+pub mod ring;

@@ -4,6 +4,8 @@ pub mod test;
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use tokio::sync::mpsc;
 
 /// What a source tells the relay about one of its tracks before the first packet.
@@ -65,3 +67,35 @@ impl fmt::Display for Closed {
 }
 
 impl std::error::Error for Closed {}
+
+/// A source at work: runs until it fails or is dropped.
+pub type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Opens the first of `urls` whose kind this build knows. Answers its URL and what to spawn; an ending
+/// of the source comes as [`SourceEvent::Ended`].
+///
+/// # Errors
+/// If no URL is of a known kind, or its options are wrong: a sentence that names the part to change.
+pub fn open(urls: &[String], sink: Sink, requests: mpsc::Receiver<SourceRequest>) -> Result<(String, Run), String> {
+    let Some(url) = urls.iter().find(|url| url.starts_with("test:")) else {
+        let schemes: Vec<&str> = urls.iter().map(|url| url.split(':').next().unwrap_or_default()).collect();
+        return Err(format!("no source of kind {} can be opened by this version, only test:", schemes.join(", ")));
+    };
+    let options = test::TestOptions::parse(url).map_err(|error| error.to_string())?;
+    let run = async move {
+        let ended = sink.clone();
+        test::run(options, sink, requests).await;
+        let _ = ended.send(SourceEvent::Ended("the test camera stopped".into())).await;
+    };
+    Ok((url.clone(), Box::pin(run)))
+}
+
+/// A source URL for logs and lists: user name and password are masked.
+pub fn public_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}

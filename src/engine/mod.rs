@@ -1,0 +1,396 @@
+//! The engine: one loop on one thread that owns every session, every stream and every media socket.
+//! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
+//! nothing here locks or waits for one peer.
+mod fanout;
+mod lifecycle;
+mod offers;
+mod peer;
+mod report;
+mod send;
+mod sessions;
+mod streams;
+mod track;
+mod wire;
+
+use crate::config::Config;
+use crate::net::policy::Policy;
+use crate::net::route::{Datagram, Socket};
+use crate::net::tcp::TcpInput;
+use crate::net::udp::ReceiveBuffers;
+use crate::rtc::session::{Event, Identity};
+use crate::source::{ProducerId, SourceEvent, SourceRequest};
+use crate::stream::relay::{Command, Error, ErrorKind};
+use fanout::Output;
+use peer::Peer;
+use send::SendBuffer;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+use streams::Stream;
+use tokio::sync::{mpsc, watch};
+use track::Track;
+use wire::{Wire, WireEvent};
+
+/// Events of sources that wait for the engine; a full queue slows the sources down.
+const SOURCE_QUEUE: usize = 64;
+/// Events of one kind that are taken before others get their turn.
+const MAX_AT_ONCE: usize = 64;
+/// Batches taken from one socket before others get their turn.
+const MAX_BATCHES: usize = 16;
+/// Streams in all, so that an API client cannot fill the memory with names.
+const MAX_STREAMS: usize = 256;
+/// The loop looks around at least this often.
+const IDLE: Duration = Duration::from_secs(30);
+/// Time that peers are given to hear of the end.
+const FAREWELL: Duration = Duration::from_millis(50);
+
+pub struct Engine {
+    identity: Identity,
+    wire: Wire,
+    buffer: SendBuffer,
+    receive: Option<ReceiveBuffers>,
+    peers: HashMap<u32, Box<Peer>>,
+    next_key: u32,
+    by_id: HashMap<String, u32>,
+    by_ufrag: HashMap<String, u32>,
+    by_route: HashMap<(Socket, SocketAddr), u32>,
+    streams: BTreeMap<String, Stream>,
+    tracks: HashMap<u32, Track>,
+    next_producer: u64,
+    sources: (mpsc::Sender<(ProducerId, SourceEvent)>, mpsc::Receiver<(ProducerId, SourceEvent)>),
+    /// Datagrams to send and events to handle of the step at hand; kept for their memory.
+    out: Vec<Datagram>,
+    events: Vec<Event>,
+    linger: Duration,
+    max_sessions: usize,
+    packets_forwarded: u64,
+    started: Instant,
+}
+
+impl Engine {
+    /// Binds the media sockets and sets the streams up. Must be called inside the engine's runtime.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let wire = Wire::bind(Policy::new(&config.webrtc)?);
+        let streams = config.streams.iter();
+        Ok(Self {
+            identity: Identity::generate()?,
+            wire,
+            buffer: SendBuffer::new(),
+            receive: Some(ReceiveBuffers::new()),
+            peers: HashMap::new(),
+            next_key: 1,
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_route: HashMap::new(),
+            streams: streams.map(|(name, sources)| (name.clone(), Stream::new(name, sources.clone()))).collect(),
+            tracks: HashMap::new(),
+            next_producer: 1,
+            sources: mpsc::channel(SOURCE_QUEUE),
+            out: Vec::new(),
+            events: Vec::new(),
+            linger: config.relay.linger,
+            max_sessions: config.relay.sessions,
+            packets_forwarded: 0,
+            started: Instant::now(),
+        })
+    }
+
+    /// Turns until `stop` says so or nobody asks any more.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                event = self.wire.ready() => self.on_wire(event),
+                Some((producer, event)) = self.sources.1.recv() => {
+                    self.on_source(producer, event);
+                    for _ in 0..MAX_AT_ONCE {
+                        let Ok((producer, event)) = self.sources.1.try_recv() else { break };
+                        self.on_source(producer, event);
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(deadline.into()) => {}
+                _ = stop.changed() => break,
+            }
+            let now = Instant::now();
+            self.tick(now);
+            self.fan_out(now);
+        }
+        self.farewell().await;
+    }
+
+    fn deadline(&self) -> Instant {
+        let peers = self.peers.values().filter_map(|peer| peer.deadline());
+        let streams = self.streams.values().filter_map(Stream::deadline);
+        peers.chain(streams).min().unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    fn on_wire(&mut self, event: WireEvent) {
+        match event {
+            WireEvent::Udp(index) => {
+                let Some(port) = self.wire.udp(index as u8).cloned() else { return };
+                let mut buffers = self.receive.take().unwrap_or_else(ReceiveBuffers::new);
+                let now = Instant::now();
+                for _ in 0..MAX_BATCHES {
+                    if !port.receive(&mut buffers, |route, bytes| self.on_datagram(now, route, bytes)) {
+                        break;
+                    }
+                }
+                self.receive = Some(buffers);
+            }
+            WireEvent::Tcp(input) => {
+                self.on_tcp(input);
+                for _ in 0..MAX_AT_ONCE {
+                    let Some(input) = self.wire.next_tcp() else { break };
+                    self.on_tcp(input);
+                }
+            }
+        }
+    }
+
+    fn on_tcp(&mut self, input: TcpInput) {
+        let now = Instant::now();
+        match input {
+            TcpInput::Opened { stream, remote } => self.wire.open(stream, remote),
+            TcpInput::Frame { connection, bytes } => {
+                if let Some(route) = self.wire.tcp_route(connection) {
+                    self.on_datagram(now, route, &bytes);
+                }
+            }
+            TcpInput::Writable { connection } => {
+                self.wire.resume(connection);
+                let key = self.by_route.iter().find(|((socket, _), _)| *socket == Socket::Tcp(connection));
+                if let Some(peer) = key.and_then(|(_, key)| self.peers.get_mut(key)) {
+                    peer.wake = Some(now);
+                }
+            }
+            TcpInput::Closed { connection } => {
+                self.wire.close(connection);
+                self.on_lost_socket(Socket::Tcp(connection), now);
+            }
+        }
+    }
+
+    fn on_source(&mut self, producer: ProducerId, event: SourceEvent) {
+        let now = Instant::now();
+        let running = |stream: &&mut Stream| stream.running.as_ref().is_some_and(|r| r.id == producer);
+        let Some(stream) = self.streams.values_mut().find(running) else { return };
+        match event {
+            SourceEvent::Packets { track, packets } => {
+                let key = stream.running.as_ref().and_then(|running| running.tracks.get(track));
+                if let Some(track) = key.and_then(|key| self.tracks.get_mut(key)) {
+                    for packet in packets {
+                        track.push(packet, now);
+                    }
+                }
+            }
+            SourceEvent::Tracks(infos) => {
+                let keys: Vec<u32> = infos.iter().map(|_| new_key(&mut self.next_key)).collect();
+                for (key, info) in keys.iter().zip(infos) {
+                    self.tracks.insert(*key, Track::new(info, true));
+                }
+                let name = stream.name.clone();
+                if let Some(running) = &mut stream.running {
+                    let old = std::mem::replace(&mut running.tracks, keys);
+                    running.live = true;
+                    stream.last_error = None;
+                    self.drop_tracks(&old);
+                }
+                self.on_live(&name);
+            }
+            SourceEvent::Ended(error) => {
+                let name = stream.name.clone();
+                self.on_source_failed(&name, error, now);
+            }
+        }
+    }
+
+    /// Does everything that is due.
+    fn tick(&mut self, now: Instant) {
+        let due: Vec<u32> =
+            self.peers.iter().filter(|(_, p)| p.deadline().is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
+        for key in due {
+            self.guarded(key, |engine| engine.tick_peer(key, now));
+        }
+        let due: Vec<String> = self
+            .streams
+            .values()
+            .filter(|stream| stream.deadline().is_some_and(|at| at <= now))
+            .map(|stream| stream.name.clone())
+            .collect();
+        for name in due {
+            self.tick_stream(&name, now);
+        }
+    }
+
+    fn tick_peer(&mut self, key: u32, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let woken = peer.wake.take().is_some_and(|at| at <= now);
+        peer.session.tick(now, &mut self.out, &mut self.events);
+        peer.report(now, &self.tracks, &mut self.out);
+        peer.feedback(now, &mut self.out);
+        self.wire.send(&mut self.out);
+        self.handle_events(key, now);
+        if woken {
+            self.pump(key, now);
+        }
+    }
+
+    /// Runs what concerns one session so that a fault in it ends this session and no other.
+    fn guarded(&mut self, key: u32, step: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| step(self))).is_err() {
+            log::error!(target: "webrtc", "internal fault, the session is closed session={key}");
+            self.out.clear();
+            self.events.clear();
+            self.buffer.clear();
+            self.remove_peer(key, crate::rtc::session::Reason::Fault);
+        }
+    }
+
+    /// Brings what producers sent to their viewers.
+    fn fan_out(&mut self, now: Instant) {
+        let dirty: Vec<u32> = self.tracks.iter().filter(|(_, track)| track.dirty).map(|(key, _)| *key).collect();
+        for key in dirty {
+            let viewers = self.tracks.get_mut(&key).map(|track| std::mem::take(&mut track.viewers)).unwrap_or_default();
+            for viewer in &viewers {
+                self.pump(*viewer, now);
+            }
+            if let Some(track) = self.tracks.get_mut(&key) {
+                track.dirty = false;
+                track.late.clear();
+                // Whoever joined or left meanwhile counts.
+                let joined = std::mem::take(&mut track.viewers);
+                track.viewers = viewers;
+                track.viewers.extend(joined);
+                track.viewers.retain(|viewer| self.peers.contains_key(viewer));
+            }
+        }
+    }
+
+    fn pump(&mut self, key: u32, now: Instant) {
+        self.guarded(key, |engine| {
+            let Some(peer) = engine.peers.get_mut(&key) else { return };
+            let before: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
+            let mut output = Output { tracks: &engine.tracks, wire: &mut engine.wire, buffer: &mut engine.buffer, now };
+            let wanted = fanout::pump(peer, &mut output);
+            let after: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
+            engine.packets_forwarded += after - before;
+            for track in wanted {
+                engine.ask_keyframe(track, now);
+            }
+        });
+    }
+
+    /// Asks the producer of a track for a keyframe, if it can and was not asked just now.
+    fn ask_keyframe(&mut self, track_key: u32, now: Instant) {
+        if !self.tracks.get_mut(&track_key).is_some_and(|track| track.ask_keyframe(now)) {
+            return;
+        }
+        for stream in self.streams.values() {
+            match (&stream.publisher, &stream.running) {
+                (Some((key, tracks)), _) if tracks.contains(&track_key) => {
+                    if let Some(peer) = self.peers.get_mut(key) {
+                        peer.receivers
+                            .iter_mut()
+                            .filter(|r| r.track == track_key)
+                            .for_each(|r| r.wants_keyframe = true);
+                        peer.feedback(now, &mut self.out);
+                        self.wire.send(&mut self.out);
+                    }
+                    return;
+                }
+                (_, Some(running)) if running.tracks.contains(&track_key) => {
+                    let _ = running.requests.try_send(SourceRequest::Keyframe);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn drop_tracks(&mut self, keys: &[u32]) {
+        for key in keys {
+            self.tracks.remove(key);
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
+            Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
+            Command::Close { id, reply } => drop(reply.send(self.on_close(&id, now))),
+            Command::Etag { id, reply } => drop(reply.send(self.peer_by_id(&id).map(Peer::etag))),
+            Command::Streams { reply } => {
+                let all = self.streams.values().filter(|stream| !stream.deleted);
+                let all = all.map(|s| (s.name.clone(), report::stream(s, &self.peers, &self.tracks)));
+                drop(reply.send(Ok(Value::Object(all.collect()))));
+            }
+            Command::Stream { name, reply } => drop(reply.send(self.describe(&name))),
+            Command::Probe { name, reply, .. } => self.on_probe(&name, reply, now),
+            Command::PutStream { name, sources, reply } => drop(reply.send(self.put_stream(&name, sources, now))),
+            Command::DeleteStream { name, reply } => {
+                self.delete_stream(&name, now);
+                drop(reply.send(Ok(())));
+            }
+            Command::Session { id, reply } => {
+                let found = self.peer_by_id(&id).map(|peer| {
+                    let stream = self.streams.get(&peer.stream);
+                    report::session(peer, stream, &self.tracks, |socket| self.wire.local_port(socket), now)
+                });
+                drop(reply.send(found));
+            }
+            Command::Status { reply } => {
+                let status = self.status(now);
+                drop(reply.send(Ok(status)));
+            }
+        }
+    }
+
+    fn status(&mut self, now: Instant) -> Value {
+        let candidates: Vec<String> = self.wire.candidates(now).iter().map(ToString::to_string).collect();
+        json!({
+            "listen": self.wire.listening,
+            "problems": self.wire.problems,
+            "candidates": candidates,
+            "sessions": self.peers.len(),
+            "max_sessions": self.max_sessions,
+            "streams": self.streams.len(),
+            "tcp_connections": self.wire.connections(),
+            "ring_bytes": self.tracks.values().map(|track| track.ring.bytes()).sum::<usize>(),
+            "packets_forwarded": self.packets_forwarded,
+            "sends": self.buffer.sends,
+            "uptime_s": now.saturating_duration_since(self.started).as_secs(),
+        })
+    }
+
+    /// Tells every peer that we go, and lets the datagrams out.
+    async fn farewell(mut self) {
+        let now = Instant::now();
+        for peer in self.peers.values_mut() {
+            peer.session.shut(now, &mut self.out);
+        }
+        let any = !self.out.is_empty();
+        self.wire.send(&mut self.out);
+        if any {
+            tokio::time::sleep(FAREWELL).await;
+        }
+    }
+}
+
+/// Keys of peers and tracks: never 0, not used again before 2^32 others.
+fn new_key(next: &mut u32) -> u32 {
+    let key = *next;
+    *next = next.wrapping_add(1).max(1);
+    key
+}
+
+/// The words that players look for.
+fn stream_not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "stream not found")
+}

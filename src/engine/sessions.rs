@@ -1,0 +1,205 @@
+//! What happens to sessions: datagrams, events, reports of their peers, and their end.
+use super::Engine;
+use super::fanout::{self, Output};
+use super::peer::{Peer, Receiver};
+use crate::net::route::{Route, Socket};
+use crate::rtc::ice::{self, Outcome};
+use crate::rtc::rtcp;
+use crate::rtc::session::{Event, Reason};
+use crate::stream::inbound::Header;
+use bytes::BytesMut;
+use std::time::{Duration, Instant};
+
+/// Routes by which one session is known at most.
+const MAX_ROUTES: usize = 64;
+
+impl Engine {
+    /// Finds the session that a datagram belongs to: by the user name of a check, by the transaction id
+    /// of an answer, else by the route that an authentic check came over before.
+    fn session_of(&self, route: &Route, bytes: &[u8]) -> Option<u32> {
+        if ice::is_stun(bytes) {
+            if let Some(ufrag) = ice::requested_ufrag(bytes) {
+                return self.by_ufrag.get(ufrag).copied();
+            }
+            return ice::answered_tag(bytes);
+        }
+        self.by_route.get(&(route.socket, route.remote)).copied()
+    }
+
+    pub(super) fn on_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) {
+        let Some(key) = self.session_of(&route, bytes) else { return };
+        self.guarded(key, |engine| {
+            let Some(peer) = engine.peers.get_mut(&key) else { return };
+            let outcome = peer.session.handle(now, route, bytes, &mut engine.out, &mut engine.events);
+            if outcome == Outcome::Accepted && ice::is_stun(bytes) {
+                let known = (route.socket, route.remote);
+                if !peer.routes.contains(&known) && peer.routes.len() < MAX_ROUTES {
+                    peer.routes.push(known);
+                    engine.by_route.insert(known, key);
+                }
+            }
+            engine.wire.send(&mut engine.out);
+            engine.handle_events(key, now);
+        });
+    }
+
+    pub(super) fn on_lost_socket(&mut self, socket: Socket, now: Instant) {
+        let lost: Vec<_> = self.by_route.iter().filter(|((s, _), _)| *s == socket).map(|(r, key)| (*r, *key)).collect();
+        for (route, key) in lost {
+            self.by_route.remove(&route);
+            self.guarded(key, |engine| {
+                let Some(peer) = engine.peers.get_mut(&key) else { return };
+                peer.routes.retain(|known| *known != route);
+                peer.session.lost_socket(now, socket, &mut engine.out, &mut engine.events);
+                engine.wire.send(&mut engine.out);
+                engine.handle_events(key, now);
+            });
+        }
+    }
+
+    pub(super) fn handle_events(&mut self, key: u32, now: Instant) {
+        if self.events.is_empty() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match event {
+                Event::Connected => self.on_connected(key, now),
+                Event::Rtp(packet) => self.on_rtp(key, packet, now),
+                Event::Rtcp(compound) => self.on_rtcp(key, &compound, now),
+                Event::Closed(reason) => self.remove_peer(key, reason),
+            }
+        }
+        self.events = events;
+    }
+
+    fn on_connected(&mut self, key: u32, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.connected = Some(now);
+        peer.report_due = now;
+        peer.receivers.iter_mut().for_each(|receiver| receiver.wants_keyframe = false);
+        let route = peer.session.ice().selected().map(|route| route.to_string()).unwrap_or_default();
+        let took = now.saturating_duration_since(peer.created).as_millis();
+        let role = if peer.publishes { "publisher" } else { "viewer" };
+        let cipher = peer.session.cipher().unwrap_or_default();
+        log::info!(
+            target: "webrtc",
+            "{role} connected stream={:?} session={} route={route:?} cipher={cipher} after={took}ms",
+            peer.stream, short(&peer.id)
+        );
+        if !peer.publishes {
+            self.pump(key, now);
+        }
+    }
+
+    fn on_rtp(&mut self, key: u32, packet: BytesMut, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(header) = Header::read(&packet) else { return };
+        let takes = |receiver: &&mut Receiver| receiver.inbound.takes(header.payload_type);
+        let Some(receiver) = peer.receivers.iter_mut().find(takes) else { return };
+        let first = receiver.inbound.packets() == 0;
+        if let Some(packet) = receiver.inbound.rtp(now, &header, packet) {
+            if let Some(track) = self.tracks.get_mut(&receiver.track) {
+                track.push(packet, now);
+            }
+        }
+        // The first picture of a publisher is a keyframe; if it was lost, ask at once.
+        let track = receiver.track;
+        if first && self.tracks.get(&track).is_some_and(|track| track.ring.latest_keyframe().is_none()) {
+            self.ask_keyframe(track, now);
+        }
+    }
+
+    fn on_rtcp(&mut self, key: u32, compound: &[u8], now: Instant) {
+        let mut messages = Vec::new();
+        rtcp::read(compound, |message| messages.push(message));
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let mut keyframe = false;
+        for message in messages {
+            match message {
+                rtcp::Message::Nack { ssrc, lost } => {
+                    let mut output =
+                        Output { tracks: &self.tracks, wire: &mut self.wire, buffer: &mut self.buffer, now };
+                    fanout::retransmit(peer, ssrc, &lost, &mut output);
+                }
+                rtcp::Message::KeyframeRequest { ssrc } => {
+                    if let Some(sender) = peer.senders.iter_mut().find(|sender| sender.ssrc == ssrc) {
+                        sender.keyframe_requests += 1;
+                        sender.wants_keyframe = true;
+                        keyframe = true;
+                    }
+                }
+                rtcp::Message::Report(block) => {
+                    if let Some(sender) = peer.senders.iter_mut().find(|sender| sender.ssrc == block.ssrc) {
+                        sender.report = Some(block);
+                    }
+                }
+                rtcp::Message::SenderReport { ssrc, ntp, rtp } => {
+                    for receiver in &mut peer.receivers {
+                        receiver.inbound.sender_report(ssrc, ntp, rtp, now);
+                    }
+                    tie_clocks(peer, &mut self.tracks, now);
+                }
+                rtcp::Message::Bitrate { .. } | rtcp::Message::TransportFeedback { .. } | rtcp::Message::Bye { .. } => {
+                }
+            }
+        }
+        if keyframe {
+            self.pump(key, now);
+        }
+    }
+
+    /// Ends a session: nothing of it is left when this returns.
+    pub(super) fn remove_peer(&mut self, key: u32, reason: Reason) {
+        let Some(mut peer) = self.peers.remove(&key) else { return };
+        let now = Instant::now();
+        let mut out = Vec::new();
+        peer.session.shut(now, &mut out);
+        self.wire.send(&mut out);
+        self.by_id.remove(&peer.id);
+        self.by_ufrag.retain(|_, owner| *owner != key);
+        for route in &peer.routes {
+            self.by_route.remove(route);
+            if let Socket::Tcp(number) = route.0 {
+                self.wire.close(number);
+            }
+        }
+        for sender in &peer.senders {
+            if let Some(track) = sender.track.and_then(|track| self.tracks.get_mut(&track)) {
+                track.viewers.retain(|viewer| *viewer != key);
+            }
+        }
+        let role = if peer.publishes { "publisher" } else { "viewer" };
+        let age = now.saturating_duration_since(peer.created).as_millis();
+        let level = match reason {
+            Reason::ClosedByPeer | Reason::ClosedByUs => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        log::log!(
+            target: "webrtc", level,
+            "{role} gone stream={:?} session={} after={age}ms reason={:?}",
+            peer.stream, short(&peer.id), reason.sentence()
+        );
+        self.leave(&peer, key, now);
+    }
+}
+
+/// Ids are secrets that end a session; the log shows their beginning.
+pub(super) fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// Puts a publisher's tracks on one clock: its wall clock, whose distance to ours is taken once.
+fn tie_clocks(peer: &mut Peer, tracks: &mut std::collections::HashMap<u32, super::track::Track>, now: Instant) {
+    let known = peer.receivers.iter().find_map(|receiver| receiver.epoch);
+    for receiver in &mut peer.receivers {
+        let Some((ntp, rtp)) = receiver.inbound.clock() else { continue };
+        let (epoch, at) = *receiver.epoch.get_or_insert(known.unwrap_or((ntp, now)));
+        let distance = ntp.wrapping_sub(epoch) as i64;
+        let duration = Duration::from_secs_f64(distance.unsigned_abs() as f64 / 4_294_967_296.0);
+        let moment = if distance >= 0 { at.checked_add(duration) } else { at.checked_sub(duration) };
+        if let (Some(moment), Some(track)) = (moment, tracks.get_mut(&receiver.track)) {
+            track.set_clock(moment, rtp);
+        }
+    }
+}
