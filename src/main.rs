@@ -1,5 +1,6 @@
 //! `porthole`: arguments to command to exit code.
 mod config;
+mod http;
 mod media;
 mod source;
 mod stream;
