@@ -1,7 +1,21 @@
 //! Wiring: from settings to a running relay, and its end.
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::engine::Engine;
+use crate::http::{self, Services};
 use crate::logging::Ring;
+use crate::stream::relay::Relay;
+use std::io;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Stack of the engine's thread: the deepest path is a DTLS handshake.
+const ENGINE_STACK: usize = 1 << 20;
+/// Time that the engine is given to say goodbye to its peers.
+const ENGINE_FAREWELL: Duration = Duration::from_millis(500);
 
 /// Operating system and processor in the words that container images use: `linux/arm64`.
 pub fn platform() -> String {
@@ -15,11 +29,93 @@ pub fn platform() -> String {
 }
 
 /// Runs the relay until it is told to stop.
-pub fn run(config: Config, _ring: Ring) -> ExitCode {
+pub fn run(config: Config, ring: Ring) -> ExitCode {
     log::info!(target: "app", "porthole version={} platform={}", env!("CARGO_PKG_VERSION"), platform());
     match &config.path {
-        Some(path) => log::info!(target: "app", "config path={}", path.display()),
-        None => log::info!(target: "app", "no config file, changes made through the API are not kept"),
+        Some(path) => log::info!(target: "config", "config path={}", path.display()),
+        None => log::info!(target: "config", "no config file, changes made through the API are not kept"),
     }
-    ExitCode::SUCCESS
+    match start(config, ring) {
+        Ok(()) => {
+            log::info!(target: "app", "stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::error!(target: "app", "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The engine has a thread and a runtime of its own, so that no page or API call delays a picture.
+fn start(config: Config, ring: Ring) -> Result<(), String> {
+    let (relay, commands) = Relay::new();
+    let (stop, stopping) = watch::channel(false);
+    let (ended, engine_ended) = std::sync::mpsc::channel::<()>();
+    let (bound, binding) = std::sync::mpsc::channel();
+    let engine_config = config.clone();
+    thread::Builder::new()
+        .name("engine".into())
+        .stack_size(ENGINE_STACK)
+        .spawn(move || {
+            // Dropped when the thread ends, however it ends.
+            let _ended = ended;
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(bound.send(Err(format!("the engine cannot start: {error}")))),
+            };
+            runtime.block_on(async move {
+                match Engine::new(&engine_config) {
+                    Ok(engine) => {
+                        drop(bound.send(Ok(())));
+                        engine.run(commands, stopping).await;
+                    }
+                    Err(error) => drop(bound.send(Err(error))),
+                }
+            });
+        })
+        .map_err(|error| format!("the engine cannot start: {error}"))?;
+    binding.recv().map_err(|_| "the engine ended while it started".to_owned())??;
+
+    let front = http::runtime().map_err(|error| format!("the HTTP server cannot start: {error}"))?;
+    let services = services(&config, ring);
+    let served = front.block_on(async {
+        let shutdown = shutdown().map_err(|error| format!("no signals: {error}"))?;
+        http::serve(&config.api, relay, services, shutdown).await.map_err(|error| error.to_string())
+    });
+    let _ = stop.send(true);
+    let _ = engine_ended.recv_timeout(ENGINE_FAREWELL);
+    front.shutdown_background();
+    served
+}
+
+fn services(config: &Config, ring: Ring) -> Services {
+    let saver = config.path.clone().map(|path| {
+        // One change of the file at a time.
+        let turn = Mutex::new(());
+        let save: http::Saver = Arc::new(move |name: &str, sources: Option<&[String]>| {
+            let _turn = turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            config::save_stream(&path, name, sources).map_err(|error| error.to_string())
+        });
+        save
+    });
+    Services {
+        saver,
+        log: Some(Arc::new(move || ring.json_lines())),
+        config_path: config.path.clone(),
+        host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+    }
+}
+
+/// Completes at SIGTERM or SIGINT.
+fn shutdown() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        log::info!(target: "app", "stopping signal={name}");
+    })
 }

@@ -2,6 +2,7 @@
 mod app;
 mod config;
 mod engine;
+mod http;
 mod logging;
 mod media;
 mod net;

@@ -1,0 +1,188 @@
+//! One connection of a client: reads requests within the limits, checks who asks, and passes each one on in turn.
+use super::chunked::Chunked;
+use super::cors;
+use super::exchange;
+use super::gate::{Gate, close_gently, refuse};
+use super::head::{self, Framing, Head};
+use super::limits::{COPY_BYTES, Limits};
+use super::response::Response;
+use super::socket;
+use std::io;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Room made for each read of a head.
+const HEAD_READ: usize = 1024;
+
+/// Why reading stopped.
+enum Stop {
+    /// The client is gone, or never said anything: nothing to answer.
+    Gone,
+    Refused(Response),
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Response> for Stop {
+    fn from(refusal: Response) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+pub async fn serve(mut stream: TcpStream, peer: SocketAddr, gate: &Gate) {
+    let mut buffer = Vec::new();
+    let mut first = true;
+    loop {
+        let head = match read_head(&mut stream, &mut buffer, &gate.limits, first).await {
+            Ok(head) => head,
+            Err(Stop::Gone) => return,
+            Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, "", gate.limits.write_time).await,
+        };
+        first = false;
+        if let Err(refusal) = check(&head, gate) {
+            log::debug!(target: "api", "{peer}: refused with {}", refusal.status);
+            return refuse(stream, &refusal, "Vary: Origin\r\n", gate.limits.write_time).await;
+        }
+        let more = field_lines(&head);
+        if let Some(ask) = &head.websocket {
+            match socket::handshake(&head, ask) {
+                Ok(answer) => {
+                    let written = timeout(gate.limits.write_time, stream.write_all(answer.as_bytes())).await;
+                    if written.is_ok_and(|result| result.is_ok()) {
+                        socket::serve(stream, buffer, &head, peer, &gate.app.relay).await;
+                    }
+                }
+                Err(refusal) => refuse(stream, &refusal, &more, gate.limits.write_time).await,
+            }
+            return;
+        }
+        let body = match read_body(&mut stream, &mut buffer, &head, &gate.limits).await {
+            Ok(body) => body,
+            Err(Stop::Gone) => return,
+            Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, &more, gate.limits.write_time).await,
+        };
+        if exchange::run(&mut stream, peer, gate, &head, &more, body).await.is_err() {
+            return;
+        }
+        if !head.keep_alive {
+            return close_gently(stream).await;
+        }
+        if buffer.is_empty() {
+            buffer = Vec::new();
+        }
+    }
+}
+
+/// The rules that hold for every address.
+fn check(head: &Head, gate: &Gate) -> Result<(), Response> {
+    let host = match &head.host {
+        Some(host) => Some(gate.policy.check_host(host)?),
+        None => None,
+    };
+    match &head.origin {
+        Some(origin) => gate.policy.check_origin(origin, host.as_ref()),
+        None => Ok(()),
+    }
+}
+
+fn field_lines(head: &Head) -> String {
+    cors::fields(head).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
+}
+
+/// Reads up to the end of a head; what follows it stays in `buffer`.
+async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>, limits: &Limits, first: bool) -> Result<Head, Stop> {
+    if buffer.is_empty() && !first {
+        match timeout(limits.idle_time, read_some(stream, buffer)).await {
+            Ok(read) => read?,
+            Err(_) => return Err(Stop::Gone),
+        }
+    }
+    let deadline = Instant::now() + limits.head_time;
+    // Parsing anew pays only when a line was completed; the first look catches what is not HTTP at all.
+    let mut look = !buffer.is_empty();
+    let mut seen = 0;
+    loop {
+        if look && let Some((head, length)) = head::parse(buffer)? {
+            buffer.drain(..length);
+            return Ok(head);
+        }
+        let before = buffer.len();
+        match timeout_at(deadline, read_some(stream, buffer)).await {
+            Ok(read) => read?,
+            Err(_) if buffer.is_empty() => return Err(Stop::Gone),
+            Err(_) => {
+                let seconds = limits.head_time.as_secs();
+                return Err(Response::text(408, format!("the request head took more than {seconds} s")).into());
+            }
+        }
+        look = before == 0 || buffer[seen..].contains(&b'\n') || buffer.len() >= super::limits::HEAD_BYTES;
+        seen = buffer.len();
+    }
+}
+
+/// Appends at least one byte.
+async fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Stop> {
+    buffer.reserve(HEAD_READ);
+    match stream.read_buf(buffer).await? {
+        0 => Err(Stop::Gone),
+        _ => Ok(()),
+    }
+}
+
+async fn read_body(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    head: &Head,
+    limits: &Limits,
+) -> Result<Vec<u8>, Stop> {
+    if head.framing == Framing::Length(0) {
+        return Ok(Vec::new());
+    }
+    let read = async {
+        if head.expects_continue && buffer.is_empty() {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        match head.framing {
+            Framing::Length(length) => read_length(stream, buffer, length).await,
+            Framing::Chunked => read_chunks(stream, buffer).await,
+        }
+    };
+    match timeout(limits.body_time, read).await {
+        Ok(body) => body,
+        Err(_) => {
+            let seconds = limits.body_time.as_secs();
+            Err(Response::text(408, format!("the request body took more than {seconds} s")).into())
+        }
+    }
+}
+
+/// The memory grows with what has arrived, not with what was announced.
+async fn read_length(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> Result<Vec<u8>, Stop> {
+    let mut body: Vec<u8> = buffer.drain(..length.min(buffer.len())).collect();
+    while body.len() < length {
+        let left = length - body.len();
+        body.reserve(left.min(COPY_BYTES));
+        if stream.take(left as u64).read_buf(&mut body).await? == 0 {
+            return Err(Stop::Gone);
+        }
+    }
+    Ok(body)
+}
+
+async fn read_chunks(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Stop> {
+    let (mut decoder, mut body) = (Chunked::default(), Vec::new());
+    loop {
+        let used = decoder.feed(buffer, &mut body)?;
+        buffer.drain(..used);
+        if decoder.is_done() {
+            return Ok(body);
+        }
+        read_some(stream, buffer).await?;
+    }
+}

@@ -1,0 +1,55 @@
+//! What the relay says about itself: `/api`, schemes, log, state.
+use super::errors::{Door, response};
+use super::policy::SCHEMES;
+use super::request::Request;
+use super::response::Response;
+use super::routes::App;
+use serde_json::{Value, json};
+
+/// The level of go2rtc's API that is spoken here. Home Assistant wants at least 1.9.13 and less than 2.
+const API_LEVEL: &str = "1.9.14";
+
+/// `/api`, for any method: go2rtc's keys, then our own name and version.
+pub fn api(app: &App, request: &Request) -> Response {
+    let path = app.services.config_path.as_ref().map(|path| path.display().to_string());
+    Response::json(&json!({
+        "config_path": path.unwrap_or_default(),
+        "host": request.host.as_deref().unwrap_or_default(),
+        "name": "porthole",
+        "porthole_version": env!("CARGO_PKG_VERSION"),
+        "revision": option_env!("PORTHOLE_REVISION").unwrap_or_default(),
+        "rtsp": {"listen": "", "default_query": "video&audio"},
+        "version": API_LEVEL,
+    }))
+}
+
+/// `/api/schemes`
+pub fn schemes() -> Response {
+    Response::json(&json!(SCHEMES))
+}
+
+/// `/api/log`: one JSON object in each line.
+pub fn log(app: &App) -> Response {
+    let text = app.services.log.as_ref().map(|log| log()).unwrap_or_default();
+    Response::new(200).body("application/jsonlines", text.into_bytes()).with("Cache-Control", "no-store")
+}
+
+/// `/api/session?id=`: live figures of one session.
+pub async fn session(app: &App, request: &Request) -> Response {
+    match request.query_text("id") {
+        Some(id) => figures(app.relay.session(id).await),
+        None => Response::text(400, "say which session: /api/session?id=<last part of its Location>"),
+    }
+}
+
+/// `/api/status`: the machine's own state.
+pub async fn status(app: &App) -> Response {
+    figures(app.relay.status().await)
+}
+
+fn figures(result: Result<Value, crate::stream::relay::Error>) -> Response {
+    match result {
+        Ok(value) => Response::json(&value).with("Cache-Control", "no-store"),
+        Err(error) => response(&error, Door::Compat),
+    }
+}

@@ -1,0 +1,156 @@
+//! The front: HTTP and WebSocket in go2rtc's dialect, WHIP and WHEP, the pages. It runs on a runtime of its own and
+//! talks to the engine through [`Relay`] only.
+//!
+//! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where), `exchange`
+//! and `inner` (tiny_http), and ends in `routes`.
+mod chunked;
+mod connection;
+mod cors;
+mod dialect;
+mod errors;
+mod exchange;
+mod gate;
+mod head;
+mod info;
+mod inner;
+mod limits;
+mod listen;
+mod pages;
+mod peers;
+mod percent;
+mod policy;
+mod request;
+mod response;
+mod routes;
+mod session;
+mod slots;
+mod socket;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod trickle;
+mod webrtc;
+
+use crate::config;
+use crate::stream::relay::Relay;
+use gate::Gate;
+use inner::{Inbound, Inner};
+use limits::Limits;
+use policy::Policy;
+use routes::App;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+
+/// Threads that may wait for a slow client or for the disk.
+const BLOCKING_THREADS: usize = 8;
+/// They copy small buffers and write YAML.
+const BLOCKING_STACK: usize = 256 * 1024;
+/// An idle blocking thread ends after this time.
+const BLOCKING_KEEP: Duration = Duration::from_secs(2);
+
+/// Writes a change of one stream into the configuration file; `None` removes the stream. The error is shown to the
+/// caller of the API. Called on a thread that may block.
+pub type Saver = Arc<dyn Fn(&str, Option<&[String]>) -> Result<(), String> + Send + Sync>;
+
+/// The recent log, one JSON object in each line.
+pub type LogText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the front needs besides the engine.
+#[derive(Clone, Default)]
+pub struct Services {
+    /// `None`: there is no configuration file, changes last until the next start.
+    pub saver: Option<Saver>,
+    pub log: Option<LogText>,
+    /// Shown by `/api`.
+    pub config_path: Option<PathBuf>,
+    /// This machine's name, allowed in `Host`.
+    pub host_name: String,
+}
+
+/// The runtime that the front runs on: one thread, and few small ones for what may block.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .thread_name("http-blocking")
+        .thread_stack_size(BLOCKING_STACK)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_KEEP)
+        .build()
+}
+
+/// A bound HTTP door.
+pub struct Front {
+    listener: TcpListener,
+    gate: Arc<Gate>,
+    inbound: mpsc::Receiver<Inbound>,
+}
+
+impl Front {
+    /// Binds `api.listen` and logs it. Must be called within the runtime. Errors name the setting at fault.
+    pub fn bind(api: &config::Api, relay: Relay, services: Services) -> io::Result<Front> {
+        let front = Self::with_limits(api, relay, services, Limits::default())?;
+        // Home Assistant waits for this text.
+        log::info!(target: "api", "listen addr={}", api.listen);
+        Ok(front)
+    }
+
+    fn with_limits(api: &config::Api, relay: Relay, services: Services, limits: Limits) -> io::Result<Front> {
+        let allow = peers::parse_allow(&api.allow).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        let policy = Policy::new(&api.hosts, &api.origin, &services.host_name);
+        let frame_origins = policy.frame_origins().map(str::to_owned).collect();
+        let listener = TcpListener::from_std(listen::bind(&api.listen)?)?;
+        let (inner, inbound) = Inner::start()?;
+        let app = Arc::new(App { relay, services, frame_origins });
+        let gate = Arc::new(Gate { limits, policy, allow, inner, app });
+        Ok(Front { listener, gate, inbound })
+    }
+
+    /// Where it listens; tells the port if `api.listen` says 0.
+    #[cfg(test)]
+    fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` completes; open connections end with it.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        tokio::select! {
+            () = gate::accept(self.listener, self.gate.clone()) => {}
+            () = answer_all(self.inbound, self.gate.app.clone()) => {}
+            () = shutdown => {}
+        }
+    }
+}
+
+/// Binds and serves; with an empty `api.listen` only waits for `shutdown`.
+pub async fn serve(
+    api: &config::Api,
+    relay: Relay,
+    services: Services,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    if api.listen.is_empty() {
+        shutdown.await;
+    } else {
+        Front::bind(api, relay, services)?.run(shutdown).await;
+    }
+    Ok(())
+}
+
+/// Each request has a task of its own, so that one waiting for a camera holds up nobody. A panic in a route answers
+/// 500: tiny_http does that when its request is dropped.
+async fn answer_all(mut inbound: mpsc::Receiver<Inbound>, app: Arc<App>) {
+    while let Some(Inbound { request, raw }) = inbound.recv().await {
+        let app = app.clone();
+        tokio::spawn(async move {
+            let response = routes::answer(&app, request).await;
+            // Fails only when the runtime ends.
+            let _ = tokio::task::spawn_blocking(move || inner::respond(raw, response)).await;
+        });
+    }
+}

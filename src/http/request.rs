@@ -1,0 +1,103 @@
+//! A request as routes see it: already checked and complete.
+use super::head::Method;
+use super::percent::decode_form;
+use std::net::SocketAddr;
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    /// Path as sent, still percent-encoded: `Location` repeats it.
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    pub host: Option<String>,
+    pub origin: Option<String>,
+    /// Cut at `;`, trimmed, lower case; empty if absent.
+    pub content_type: String,
+    pub user_agent: String,
+    pub if_match: Option<String>,
+    pub if_none_match: Option<String>,
+    pub fetch_site: Option<String>,
+    pub peer: SocketAddr,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// `fields` come from the gate: canonical, each one once, in visible ASCII.
+    pub fn new<'a>(
+        method: Method,
+        target: &str,
+        fields: impl Iterator<Item = (&'a str, &'a str)>,
+        peer: SocketAddr,
+        body: Vec<u8>,
+    ) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut request = Self {
+            method,
+            path: path.to_owned(),
+            query: decode_form(query),
+            host: None,
+            origin: None,
+            content_type: String::new(),
+            user_agent: String::new(),
+            if_match: None,
+            if_none_match: None,
+            fetch_site: None,
+            peer,
+            body,
+        };
+        for (name, value) in fields {
+            let value = value.to_owned();
+            match name.to_ascii_lowercase().as_str() {
+                "host" => request.host = Some(value),
+                "origin" => request.origin = Some(value),
+                "content-type" => request.content_type = clean_content_type(&value),
+                "user-agent" => request.user_agent = value,
+                "if-match" => request.if_match = Some(value),
+                "if-none-match" => request.if_none_match = Some(value),
+                "sec-fetch-site" => request.fetch_site = Some(value),
+                _ => {}
+            }
+        }
+        request
+    }
+
+    /// First value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameter's first value if it is not empty.
+    pub fn query_text(&self, name: &str) -> Option<&str> {
+        self.query(name).filter(|value| !value.is_empty())
+    }
+
+    pub fn query_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn clean_content_type(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_is_compared_without_parameters() {
+        assert_eq!(clean_content_type(" Application/SDP ; charset=utf-8"), "application/sdp");
+        assert_eq!(clean_content_type(""), "");
+    }
+
+    #[test]
+    fn query_parameters_may_repeat_or_be_empty() {
+        let fields = [("Host", "x")].into_iter();
+        let target = "/api/streams?src=a&src=b&video&name=";
+        let request = Request::new(Method::Put, target, fields, ([127, 0, 0, 1], 1).into(), vec![]);
+        assert_eq!(request.query_all("src").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((request.query("video"), request.query_text("video")), (Some(""), None));
+        assert_eq!(request.path, "/api/streams");
+        assert_eq!(request.host.as_deref(), Some("x"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A response before it is bytes: status, fields, body. Error bodies are one line of plain text.
+use super::limits::RETRY_AFTER;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// What a route or a check answers. Never streamed: the largest body is the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub fields: Vec<(&'static str, String)>,
+    pub body: Cow<'static, [u8]>,
+}
+
+impl Response {
+    /// A response without a body.
+    pub fn new(status: u16) -> Self {
+        Self { status, fields: Vec::new(), body: Cow::Borrowed(b"") }
+    }
+
+    /// A sentence for people; the shape that go2rtc's clients know (`nosniff`, trailing newline).
+    pub fn text(status: u16, sentence: impl Into<String>) -> Self {
+        let mut text = sentence.into();
+        text.push('\n');
+        Self::new(status).body("text/plain; charset=utf-8", text.into_bytes())
+    }
+
+    pub fn json(value: &Value) -> Self {
+        Self::new(200).body("application/json", value.to_string().into_bytes())
+    }
+
+    /// 405 with the methods that the address does take.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self::text(405, format!("this address takes only: {allow}")).with("Allow", allow)
+    }
+
+    pub fn body(mut self, content_type: &str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.body = body.into();
+        self.with("Content-Type", content_type).with("X-Content-Type-Options", "nosniff")
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Tells the client when to come back.
+    pub fn retry_later(self) -> Self {
+        self.with("Retry-After", RETRY_AFTER.to_string())
+    }
+
+    #[cfg(test)]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Statuses whose responses have neither a body nor a length (RFC 9110 section 8.6, 15.4.5).
+pub fn has_no_body(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
+}
+
+/// Reason phrases of the statuses in use.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Unknown",
+    }
+}

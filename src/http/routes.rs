@@ -1,0 +1,101 @@
+//! From a path to the code that answers it.
+use super::head::Method;
+use super::percent::decode_path;
+use super::request::Request;
+use super::response::Response;
+use super::session::{self, Target};
+use super::{Services, info, pages, streams, webrtc};
+use crate::stream::relay::Relay;
+
+/// What routes need.
+pub struct App {
+    pub relay: Relay,
+    pub services: Services,
+    /// Listed origins that may show our pages in a frame, besides the same host.
+    pub frame_origins: Vec<String>,
+}
+
+/// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.
+const NOT_HERE: [&str; 22] = [
+    "config",
+    "exit",
+    "ffmpeg",
+    "frame.jpeg",
+    "frame.mp4",
+    "hls",
+    "onvif",
+    "play",
+    "preload",
+    "restart",
+    "stack",
+    "stream",
+    "stream.aac",
+    "stream.ascii",
+    "stream.flv",
+    "stream.m3u8",
+    "stream.mjpeg",
+    "stream.mp4",
+    "stream.ts",
+    "stream.y4m",
+    "streams.dot",
+    "webtorrent",
+];
+
+pub async fn answer(app: &App, request: Request) -> Response {
+    let Some(path) = decode_path(&request.path) else {
+        return Response::text(400, "the path must be percent-encoded UTF-8 without control characters");
+    };
+    match path.as_str() {
+        "/api/webrtc" => return webrtc::answer(app, request).await,
+        "/api/ws" | "/api/api/ws" => return websocket_only(),
+        _ => {}
+    }
+    if let Some(target) = session::target(&request.path) {
+        return match target {
+            Target::Endpoint { door, stream } => session::endpoint(app, request, door, stream).await,
+            Target::Session { id } => session::resource(app, request, &id).await,
+        };
+    }
+    if request.method == Method::Options {
+        return Response::new(204).with("Allow", "GET, HEAD, OPTIONS");
+    }
+    match path.as_str() {
+        "/api" => info::api(app, &request),
+        "/api/streams" => streams::answer(app, request).await,
+        "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
+        "/api/log" => only_get(&request).unwrap_or_else(|| info::log(app)),
+        "/api/session" => match only_get(&request) {
+            Some(refusal) => refusal,
+            None => info::session(app, &request).await,
+        },
+        "/api/status" => match only_get(&request) {
+            Some(refusal) => refusal,
+            None => info::status(app).await,
+        },
+        path => match path.strip_prefix("/api/") {
+            Some(rest) if NOT_HERE.contains(&rest.split('/').next().unwrap_or_default()) => {
+                Response::text(501, format!("{path} is not available in Porthole; it delivers video by WebRTC"))
+            }
+            Some(_) => {
+                Response::text(404, format!("{path}: there is no such address; GET /api/streams lists the streams"))
+            }
+            None => only_get(&request).unwrap_or_else(|| pages::answer(app, &request, path)),
+        },
+    }
+}
+
+fn only_get(request: &Request) -> Option<Response> {
+    match request.method {
+        Method::Get | Method::Head => None,
+        _ => Some(Response::method_not_allowed("GET, HEAD, OPTIONS")),
+    }
+}
+
+/// RFC 9110 section 15.5.22: the gate takes WebSocket handshakes, so only plain requests come here.
+fn websocket_only() -> Response {
+    Response::text(
+        426,
+        "this address speaks WebSocket; a proxy in between must pass on the Upgrade and Connection fields",
+    )
+    .with("Upgrade", "websocket")
+}

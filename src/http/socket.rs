@@ -1,0 +1,265 @@
+//! `/api/ws`: offers and candidates over one WebSocket. The session that an offer creates outlives the socket.
+use super::dialect::{self, Ask, Dialect};
+use super::head::{Head, WebSocketAsk};
+use super::policy::source_allowed_from_network;
+use super::request::Request;
+use super::response::Response;
+use super::trickle::MAX_CANDIDATES;
+use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::{Message, Role, WebSocketConfig};
+
+/// Offers are 5 to 20 KiB.
+const MAX_MESSAGE: usize = 128 * 1024;
+const MAX_FRAME: usize = 64 * 1024;
+const READ_BUFFER: usize = 4 * 1024;
+/// Messages that wait for a client that does not read.
+const MAX_WRITE_BUFFER: usize = 256 * 1024;
+/// Keeps proxies from closing a quiet socket (nginx does after 60 s).
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// A client that is silent for so long, pongs included, is gone.
+const SILENCE: Duration = Duration::from_secs(90);
+const WRITE_TIME: Duration = Duration::from_secs(5);
+/// Offers of one socket that wait for an answer; sources may take seconds.
+const MAX_OFFERS: usize = 4;
+
+/// Checks a handshake (RFC 6455 section 4.2) and answers what to write: the response that opens the socket.
+pub fn handshake(head: &Head, ask: &WebSocketAsk) -> Result<String, Response> {
+    let path = head.target.split('?').next().unwrap_or_default();
+    // Fluidd appends api/ws to an address that ends with /api/ws already.
+    if !matches!(path, "/api/ws" | "/api/api/ws") {
+        return Err(Response::text(404, "WebSockets are at /api/ws?src=<stream>"));
+    }
+    if ask.version != "13" {
+        return Err(Response::text(426, "the WebSocket version must be 13").with("Sec-WebSocket-Version", "13"));
+    }
+    if data_encoding::BASE64.decode(ask.key.as_bytes()).map(|key| key.len()) != Ok(16) {
+        return Err(Response::text(400, "Sec-WebSocket-Key must be 16 bytes in base64"));
+    }
+    if head.framing != super::head::Framing::Length(0) {
+        return Err(Response::text(400, "a WebSocket handshake has no body"));
+    }
+    let accept = derive_accept_key(ask.key.as_bytes());
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ))
+}
+
+/// Serves an opened socket to its end. `early`: what the client sent behind its handshake.
+pub async fn serve(stream: TcpStream, early: Vec<u8>, head: &Head, peer: SocketAddr, relay: &Relay) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_FRAME));
+    let fields = head.fields.iter().map(|(name, value)| (*name, value.as_str()));
+    let request = Request::new(head.method, &head.target, fields, peer, Vec::new());
+    let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
+    let client = Client::new(&request, relay.clone());
+    let mut socket = Socket { socket, client, offers: JoinSet::new(), newest: 0, target: None, early: Vec::new() };
+    if let Err(why) = socket.run().await {
+        log::debug!(target: "api", "{peer} websocket: {why}");
+    }
+}
+
+/// What the handshake said about the client.
+#[derive(Clone)]
+struct Client {
+    relay: Relay,
+    stream: String,
+    intent: Intent,
+    /// A URL in place of a name: the source to add as `stream` if nobody knows it yet.
+    source: Option<String>,
+    user_agent: String,
+    remote: SocketAddr,
+}
+
+impl Client {
+    fn new(request: &Request, relay: Relay) -> Self {
+        let (stream, intent) = match (request.query_text("src"), request.query_text("dst")) {
+            (None, Some(dst)) => (dst, Intent::Publish),
+            (src, _) => (src.unwrap_or_default(), Intent::FromOffer),
+        };
+        let is_url = intent == Intent::FromOffer && source_allowed_from_network(stream).is_ok();
+        let source = is_url.then(|| stream.to_owned());
+        let name = request.query_text("name").filter(|name| is_url && name.len() <= super::streams::MAX_NAME);
+        Self {
+            relay,
+            stream: name.unwrap_or(stream).to_owned(),
+            intent,
+            source,
+            user_agent: request.user_agent.clone(),
+            remote: request.peer,
+        }
+    }
+
+    async fn offer(mut self, sdp: String) -> Result<Answer, Error> {
+        self.resolve().await?;
+        let offer = Offer {
+            stream: self.stream,
+            intent: self.intent,
+            sdp,
+            format: "webrtc",
+            protocol: "ws",
+            user_agent: self.user_agent,
+            remote: self.remote,
+        };
+        self.relay.offer(offer).await
+    }
+
+    /// A URL that is not a stream's name becomes a stream, unsaved. One that has this source already is left alone:
+    /// its viewers go on.
+    async fn resolve(&mut self) -> Result<(), Error> {
+        let Some(source) = self.source.clone() else { return Ok(()) };
+        if self.known(&source).await?.is_some() {
+            self.stream = source;
+            return Ok(());
+        }
+        if let Some(stream) = self.known(&self.stream).await?
+            && let Some(producers) = stream["producers"].as_array()
+            && producers.iter().any(|producer| producer["url"] == *source)
+        {
+            return Ok(());
+        }
+        self.relay.put_stream(&self.stream, vec![source]).await
+    }
+
+    async fn known(&self, name: &str) -> Result<Option<Value>, Error> {
+        match self.relay.stream(name).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// How an offer went.
+struct Answered {
+    number: u64,
+    dialect: Dialect,
+    result: Result<Answer, Error>,
+}
+
+struct Socket {
+    socket: WebSocketStream<TcpStream>,
+    client: Client,
+    offers: JoinSet<Answered>,
+    /// Number of the newest offer; its session gets the candidates.
+    newest: u64,
+    target: Option<String>,
+    /// Candidates that came before their answer.
+    early: Vec<String>,
+}
+
+impl Socket {
+    /// The error says why the socket ended; a close by the client is none.
+    async fn run(&mut self) -> Result<(), String> {
+        let mut heard = Instant::now();
+        let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = self.socket.next() => {
+                    heard = Instant::now();
+                    match message {
+                        None | Some(Ok(Message::Close(_))) => return Ok(()),
+                        Some(Ok(Message::Text(text))) => self.take(text.as_bytes()).await?,
+                        Some(Ok(Message::Binary(bytes))) => self.take(&bytes).await?,
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return Err(error.to_string()),
+                    }
+                }
+                Some(answered) = self.offers.join_next(), if !self.offers.is_empty() => {
+                    match answered {
+                        Ok(answered) => self.answered(answered).await?,
+                        Err(error) => return Err(error.to_string()),
+                    }
+                }
+                _ = ping.tick() => {
+                    if heard.elapsed() >= SILENCE {
+                        return Err("no sign of life".into());
+                    }
+                    self.write(Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, message: &[u8]) -> Result<(), String> {
+        match dialect::parse(message) {
+            None => {
+                self.write(Message::Close(None)).await?;
+                Err("a message that is not a JSON object".into())
+            }
+            Some(Ask::Ignored) => Ok(()),
+            Some(Ask::Refused(text)) => self.say(dialect::error(&text)).await,
+            Some(Ask::Offer { dialect, .. }) if self.offers.len() >= MAX_OFFERS => {
+                self.say(dialect::error(&format!("{}: too many offers at one time", dialect.request()))).await
+            }
+            Some(Ask::Offer { dialect, sdp }) => {
+                self.newest += 1;
+                let (number, client) = (self.newest, self.client.clone());
+                self.offers.spawn(async move { Answered { number, dialect, result: client.offer(sdp).await } });
+                Ok(())
+            }
+            Some(Ask::Candidate(line)) => {
+                match self.target.clone() {
+                    Some(id) if self.offers.is_empty() => self.trickle(&id, vec![line]).await,
+                    _ if self.early.len() < MAX_CANDIDATES => self.early.push(line),
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn answered(&mut self, answered: Answered) -> Result<(), String> {
+        let Answered { number, dialect, result } = answered;
+        match result {
+            Ok(answer) => {
+                self.say(dialect.answer(&answer.sdp)).await?;
+                if number == self.newest {
+                    let early = std::mem::take(&mut self.early);
+                    if !early.is_empty() {
+                        self.trickle(&answer.id, early).await;
+                    }
+                    self.target = Some(answer.id);
+                }
+                for line in &answer.candidates {
+                    self.say(dialect::candidate(line)).await?;
+                }
+                Ok(())
+            }
+            Err(error) => self.say(dialect::error(&format!("{}: {}", dialect.request(), error.message))).await,
+        }
+    }
+
+    /// A candidate that cannot be used is no failure: there are others, and clients would show it as one.
+    async fn trickle(&self, id: &str, candidates: Vec<String>) {
+        let trickle = Trickle { candidates, ..Trickle::default() };
+        if let Err(error) = self.client.relay.trickle(id, trickle).await {
+            log::debug!(target: "api", "{} websocket candidate: {error}", self.client.remote);
+        }
+    }
+
+    async fn say(&mut self, text: String) -> Result<(), String> {
+        self.write(Message::Text(text.into())).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), String> {
+        match timeout(WRITE_TIME, self.socket.send(message)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err("the client does not read".into()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `/api/streams`: list, look at, probe, create, change and delete streams, as go2rtc's clients expect it.
+use super::errors::{Door, response};
+use super::head::Method;
+use super::policy::{check_change, source_allowed_from_network};
+use super::request::Request;
+use super::response::Response;
+use super::routes::App;
+use crate::stream::relay::{Error, ErrorKind};
+use serde_json::Value;
+
+/// Longest stream name in bytes; a URL may serve as a name.
+pub const MAX_NAME: usize = 1024;
+/// Sources of one stream that a request may name.
+const MAX_SOURCES: usize = 16;
+
+pub async fn answer(app: &App, request: Request) -> Response {
+    let changes = !matches!(request.method, Method::Get | Method::Head);
+    if changes {
+        let (origin, host, site) = (&request.origin, &request.host, &request.fetch_site);
+        if let Err(refusal) = check_change(origin.as_deref(), host.as_deref(), site.as_deref()) {
+            return refusal;
+        }
+    }
+    if request.method == Method::Post {
+        return play_or_publish(&request);
+    }
+    let Some(src) = request.query_text("src") else {
+        return shown(app.relay.streams().await);
+    };
+    match request.method {
+        Method::Put => put(app, &request, src).await,
+        Method::Patch => patch(app, &request, src).await,
+        Method::Delete => delete(app, src).await,
+        _ => look(app, &request, src).await,
+    }
+}
+
+/// One stream; with `video`, `audio` or `microphone` its sources are started first.
+async fn look(app: &App, request: &Request, src: &str) -> Response {
+    let wish = |name: &str| request.query(name).map(str::to_owned);
+    let (video, audio, microphone) = (wish("video"), wish("audio"), wish("microphone"));
+    let probe = video.is_some() || audio.is_some() || microphone.is_some();
+    let stream = match probe {
+        true => app.relay.probe(src, video, audio, microphone).await,
+        false => app.relay.stream(src).await,
+    };
+    shown(stream)
+}
+
+async fn put(app: &App, request: &Request, first: &str) -> Response {
+    let sources: Vec<String> = request.query_all("src").filter(|src| !src.is_empty()).map(str::to_owned).collect();
+    let name = request.query_text("name").unwrap_or(first);
+    if sources.len() > MAX_SOURCES {
+        return Response::text(400, format!("streams: a stream may have {MAX_SOURCES} sources at most"));
+    }
+    if let Err(text) = sources.iter().try_for_each(|source| source_allowed_from_network(source)).and(check_name(name)) {
+        return Response::text(400, text);
+    }
+    if let Err(error) = app.relay.put_stream(name, sources.clone()).await {
+        return response(&error, Door::Compat);
+    }
+    save(app, name.to_owned(), Some(sources)).await
+}
+
+/// Points a stream at another source; not written to the file, as in go2rtc.
+async fn patch(app: &App, request: &Request, src: &str) -> Response {
+    let Some(name) = request.query_text("name") else {
+        return Response::text(400, "say which stream to change: name=<stream>");
+    };
+    let checked = source_allowed_from_network(src).and(check_name(name));
+    if let Err(text) = checked {
+        return Response::text(400, format!("{text} (one stream cannot stand for another one here)"));
+    }
+    match app.relay.put_stream(name, vec![src.to_owned()]).await {
+        Ok(()) => Response::new(200),
+        Err(error) => response(&error, Door::Compat),
+    }
+}
+
+async fn delete(app: &App, src: &str) -> Response {
+    match app.relay.delete_stream(src).await {
+        // go2rtc knows no 404 here: the stream is gone, that was the wish.
+        Ok(()) | Err(Error { kind: ErrorKind::NotFound, .. }) => save(app, src.to_owned(), None).await,
+        Err(error) => response(&error, Door::Compat),
+    }
+}
+
+/// Writes the change to the configuration file, on a thread that may wait for the disk.
+async fn save(app: &App, name: String, sources: Option<Vec<String>>) -> Response {
+    let Some(saver) = app.services.saver.clone() else {
+        return Response::text(400, "config file disabled");
+    };
+    let saved = tokio::task::spawn_blocking(move || saver(&name, sources.as_deref())).await;
+    match saved {
+        Ok(Ok(())) => Response::new(200),
+        Ok(Err(text)) => Response::text(400, text),
+        Err(_) => Response::text(500, "the configuration file could not be written; the log says more"),
+    }
+}
+
+/// go2rtc plays files into cameras and pushes streams to other servers by `POST`.
+fn play_or_publish(request: &Request) -> Response {
+    match request.query_text("dst") {
+        None => Response::text(400, "POST needs dst; streams are created by PUT /api/streams?name=<name>&src=<url>"),
+        Some(_) => Response::text(501, "playing into a camera and publishing to another server are not available"),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(format!("streams: a name may have {MAX_NAME} bytes at most and no control characters"));
+    }
+    Ok(())
+}
+
+fn shown(result: Result<Value, Error>) -> Response {
+    match result {
+        Ok(value) => Response::json(&value).with("Cache-Control", "no-store"),
+        Err(error) => response(&error, Door::Compat),
+    }
+}

@@ -1,0 +1,124 @@
+// The list of streams, with a silent live picture for those in view.
+import { PortholePlayer } from './porthole.js';
+
+const REFRESH_MS = 2000;
+const PREVIEWS = 4; // decoders are scarce on phones
+const list = document.getElementById('streams');
+const template = document.getElementById('card');
+const cards = new Map();
+
+/** State of a stream in the words of the page: `[class, word, detail]`. */
+function describe({ producers, consumers }) {
+  const sources = producers ?? [];
+  const live = sources.find((p) => p.state === 'live' || (!p.state && (p.medias || p.receivers)));
+  if (live) return ['live', 'live', (live.medias ?? []).map((media) => media.split(', ').slice(2).join(', ')).join(' · ')];
+  const failing = sources.find((p) => p.last_error);
+  if (failing) return ['failing', 'failing', failing.last_error];
+  if (!sources.length) return ['waiting', 'waiting for a publisher', 'Nobody sends to this stream yet.'];
+  const state = sources[0].state;
+  if (state && state !== 'idle' && state !== 'stopped') return ['waiting', state, ''];
+  return consumers?.length ? ['waiting', 'starting', ''] : ['idle', 'idle', 'Starts when somebody watches.'];
+}
+
+class Card {
+  constructor(name) {
+    this.name = name;
+    this.root = template.content.firstElementChild.cloneNode(true);
+    const part = (selector) => this.root.querySelector(selector);
+    this.over = part('.over');
+    this.pill = part('.pill');
+    this.detail = part('.detail');
+    this.viewers = part('.viewers');
+    this.publish = part('.publish');
+    part('.name').textContent = name;
+    part('.card').href = `stream.html?src=${encodeURIComponent(name)}`;
+    this.publish.href = `publish.html?dst=${encodeURIComponent(name)}`;
+    this.player = new PortholePlayer(part('video'), { src: name, audio: false });
+    this.player.addEventListener('state', () => this.showPlayer());
+    this.inView = false;
+  }
+
+  update(stream) {
+    const [kind, word, detail] = describe(stream);
+    this.playable = Boolean(stream.producers?.length);
+    this.pill.className = `pill ${kind}`;
+    this.pill.textContent = word;
+    this.detail.textContent = detail;
+    const viewers = stream.consumers?.length ?? 0;
+    this.viewers.textContent = viewers === 1 ? '1 viewer' : `${viewers} viewers`;
+    this.publish.hidden = this.playable;
+  }
+
+  showPlayer() {
+    const { state, reason } = this.player;
+    this.root.classList.toggle('playing', state === 'playing');
+    this.over.textContent = reason || (state === 'connecting' ? 'Connecting…' : '');
+  }
+}
+
+const watch = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const card = [...cards.values()].find((c) => c.root === target);
+    if (card) card.inView = isIntersecting;
+  }
+  choosePreviews();
+});
+
+function choosePreviews() {
+  let free = document.hidden ? 0 : PREVIEWS;
+  for (const card of cards.values()) {
+    if (card.inView && card.playable && free > 0) {
+      free--;
+      card.player.start();
+    } else {
+      card.player.stop();
+    }
+  }
+}
+
+function show(streams) {
+  const names = Object.keys(streams);
+  for (const [name, card] of cards) {
+    if (Object.hasOwn(streams, name)) continue;
+    card.player.stop();
+    watch.unobserve(card.root);
+    card.root.remove();
+    cards.delete(name);
+  }
+  for (const name of names) {
+    if (!cards.has(name)) {
+      const card = new Card(name);
+      cards.set(name, card);
+      list.append(card.root);
+      watch.observe(card.root);
+    }
+    cards.get(name).update(streams[name]);
+  }
+  choosePreviews();
+  document.getElementById('empty').hidden = names.length > 0;
+  document.getElementById('summary').textContent = names.length === 1 ? '1 stream' : `${names.length} streams`;
+  window.porthole = { state: 'listed', streams, players: [...cards.values()].map((c) => c.player) };
+}
+
+async function refresh() {
+  const trouble = document.getElementById('trouble');
+  try {
+    const response = await fetch('api/streams', { signal: AbortSignal.timeout(5000), cache: 'no-store' });
+    if (!response.ok) throw new Error((await response.text()).trim() || `The relay answered ${response.status}.`);
+    show(await response.json());
+    trouble.hidden = true;
+  } catch (error) {
+    trouble.textContent = error instanceof TypeError || error.name === 'TimeoutError'
+      ? `The relay does not answer at ${location.host}. Trying again…` : error.message;
+    trouble.hidden = false;
+  }
+}
+
+document.addEventListener('visibilitychange', () => {
+  choosePreviews();
+  if (!document.hidden) refresh();
+});
+for (;;) {
+  if (!document.hidden) await refresh();
+  await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
+}
