@@ -122,6 +122,9 @@ impl Reason {
             Reason::NoRoute => {
                 "the peer's packets arrive but our answers do not; look at the routing and firewall of the way back"
             }
+            Reason::NotNominated => {
+                "a route works both ways but the peer chose none within 30 s; it may still wait for addresses that it cannot reach"
+            }
             Reason::HandshakeTimeout => {
                 "the way is open but the DTLS handshake did not end within 10 s; large packets may be lost on it"
             }
