@@ -42,7 +42,7 @@ class Peer extends EventTarget {
     this.state = 'stopped';
     /** Why the state is as it is, in words for the person who looks at the page. */
     this.reason = '';
-    /** Figures of the last second, see `summarise`. */
+    /** See `summarise`. */
     this.stats = {};
     /** The relay's view of this session, with `inspect`. */
     this.session = null;
@@ -95,6 +95,7 @@ class Peer extends EventTarget {
       return;
     }
     if (!current()) return;
+    if (!this.offered.length && !this.options.ws) return this.#unreachable(pc);
     this.#set('connecting', this.#failure || 'Looking for a path to the relay…');
     for (const { sender } of pc.getTransceivers()) {
       const transport = sender.transport;
@@ -145,7 +146,7 @@ class Peer extends EventTarget {
     return candidate?.candidate && !this.options.tcp && !/ tcptype active/.test(candidate.candidate);
   }
 
-  /** The description without what this connection must not use; remembers what the relay offers. */
+  /** Drops what this connection must not use; remembers what the relay offers. */
   #filter(sdp, theirs) {
     const lines = sdp.split(/\r?\n/).filter((line) => !isCandidate(line) || this.#usable(line));
     if (theirs) lines.filter(isCandidate).forEach((line) => this.#remember(line));

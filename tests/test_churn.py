@@ -1,0 +1,76 @@
+"""Hundreds of viewers come and go; nothing of them stays."""
+
+import http.client
+import json
+import os
+import pathlib
+
+from browser import VIEWER, until
+from offers import offer
+from relay import eventually
+
+WARM_UP = 30
+VIEWERS = 300
+GONE_SECONDS = 20
+RSS_KIB = 2048
+
+
+def footprint(pid):
+    """`(open files, resident KiB)`"""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+    return len(os.listdir(f"/proc/{pid}/fd")), resident
+
+
+def come_and_go(relay, viewers):
+    """Every second viewer says goodbye; the others just vanish."""
+    connection = http.client.HTTPConnection(relay.address, relay.http_port, timeout=10)
+    for number in range(viewers):
+        connection.request("POST", "/api/webrtc?src=cam", offer(), {"Content-Type": "application/sdp"})
+        response = connection.getresponse()
+        text = response.read().decode()
+        assert response.status == 201, (number, response.status, text)
+        if number % 2:
+            location = response.headers["Location"]
+            connection.request("DELETE", location if location.startswith("/") else "/api/" + location)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, number
+    connection.close()
+
+
+def settled(relay, fds):
+    return relay.viewers("cam") == 0 and footprint(relay.pid)[0] <= fds
+
+
+def test_three_hundred_viewers_that_never_connect_leave_nothing_behind(porthole):
+    relay = porthole({"cam": "test:?fps=15"}, relay={"sessions": VIEWERS})
+    fds, _ = footprint(relay.pid)
+    come_and_go(relay, WARM_UP)
+    eventually(lambda: settled(relay, fds + 2), GONE_SECONDS, "the first viewers are gone")
+    fds, before = footprint(relay.pid)
+    come_and_go(relay, VIEWERS)
+    assert relay.viewers("cam") > 0
+    eventually(lambda: settled(relay, fds), GONE_SECONDS, "all viewers are gone")
+    _, after = footprint(relay.pid)
+    assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"
+    assert json.loads(relay.get("/api/streams")[2])["cam"]["consumers"] in (None, [])
+
+
+def test_browsers_that_come_and_go_leave_nothing_behind(porthole, page):
+    relay = porthole({"cam": "test:?fps=15"})
+    page.goto(relay.url + "/publish.html")
+
+    def watch_and_leave(times):
+        for number in range(times):
+            page.evaluate(VIEWER, {"dialect": ["whep", "webrtc/offer"][number % 2], "base": relay.url, "src": "cam", "tcp": number % 4 > 1})
+            until(page, "seen.firstAt > 0", 10000)
+            page.evaluate("seen.pc.close()")
+
+    watch_and_leave(4)
+    eventually(lambda: relay.viewers("cam") == 0, GONE_SECONDS, "the first viewers are gone")
+    fds, before = footprint(relay.pid)
+    watch_and_leave(20)
+    eventually(lambda: settled(relay, fds + 1), GONE_SECONDS, "all viewers are gone")
+    _, after = footprint(relay.pid)
+    assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"
