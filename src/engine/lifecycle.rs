@@ -74,6 +74,9 @@ impl Engine {
 
     /// A session left its stream.
     pub(super) fn leave(&mut self, peer: &Peer, key: u32, now: Instant) {
+        for receiver in &peer.receivers {
+            self.tracks.remove(&receiver.track);
+        }
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
         stream.viewers.retain(|viewer| *viewer != key);
         if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
@@ -86,9 +89,6 @@ impl Engine {
             if restart {
                 self.start_source(&peer.stream, now);
             }
-        }
-        for receiver in &peer.receivers {
-            self.tracks.remove(&receiver.track);
         }
         self.rest(&peer.stream, now);
     }
@@ -104,7 +104,7 @@ impl Engine {
         if stream.running.is_some() {
             stream.stop_at.get_or_insert(now + self.linger);
         }
-        if stream.deleted {
+        if stream.deleted && stream.publisher.is_none() {
             self.stop_source(name);
             self.streams.remove(name);
         }
@@ -157,10 +157,12 @@ impl Engine {
         stream.sources = sources;
         stream.last_error = None;
         stream.failures = 0;
-        let restart = stream.running.take().is_some() || stream.retry_at.take().is_some();
+        stream.retry_at = None;
+        let old = stream.running.take();
         let viewers = stream.viewers.clone();
         let wanted = stream.wanted() && stream.publisher.is_none();
-        if restart {
+        if let Some(old) = old {
+            self.drop_tracks(&old.tracks);
             viewers.iter().for_each(|viewer| self.bind(*viewer));
         }
         if wanted && self.streams.get(name).is_some_and(|stream| !stream.sources.is_empty()) {

@@ -230,7 +230,7 @@ impl Engine {
 
     fn tick_peer(&mut self, key: u32, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let woken = peer.wake.take().is_some_and(|at| at <= now);
+        let woken = peer.wake.take_if(|at| *at <= now).is_some();
         peer.session.tick(now, &mut self.out, &mut self.events);
         peer.report(now, &self.tracks, &mut self.out);
         peer.feedback(now, &mut self.out);

@@ -146,9 +146,10 @@ impl Engine {
         let stream = self.streams.get_mut(&offer.stream).ok_or_else(stream_not_found)?;
         // The newest publisher wins: one that crashed and came back must not wait for its own ghost.
         let replaced = stream.publisher.replace((key, tracks));
-        stream.running = None;
+        let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
         stream.retry_at = None;
         stream.last_error = None;
+        self.drop_tracks(&stopped);
         if let Some((old, _)) = replaced {
             log::info!(target: "streams", "publisher replaced stream={:?}", offer.stream);
             self.remove_peer(old, Reason::ClosedByUs);

@@ -33,8 +33,12 @@ impl Engine {
             let outcome = peer.session.handle(now, route, bytes, &mut engine.out, &mut engine.events);
             if outcome == Outcome::Accepted && ice::is_stun(bytes) {
                 let known = (route.socket, route.remote);
-                if !peer.routes.contains(&known) && peer.routes.len() < MAX_ROUTES {
-                    peer.routes.push(known);
+                let listed = peer.routes.contains(&known);
+                if listed || peer.routes.len() < MAX_ROUTES {
+                    if !listed {
+                        peer.routes.push(known);
+                    }
+                    // An address translator may give a dead session's address to this one: the latest proof counts.
                     engine.by_route.insert(known, key);
                 }
             }
@@ -159,11 +163,17 @@ impl Engine {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         let now = Instant::now();
         let mut out = Vec::new();
-        peer.session.shut(now, &mut out);
+        // What failed once is not asked again: this runs outside of the guard.
+        if reason != Reason::Fault {
+            peer.session.shut(now, &mut out);
+        }
         self.wire.send(&mut out);
         self.by_id.remove(&peer.id);
         self.by_ufrag.retain(|_, owner| *owner != key);
         for route in &peer.routes {
+            if self.by_route.get(route) != Some(&key) {
+                continue;
+            }
             self.by_route.remove(route);
             if let Socket::Tcp(number) = route.0 {
                 self.wire.close(number);

@@ -51,7 +51,9 @@ impl Track {
         self.last_packet = Some(now);
         let (seq, timestamp) = (packet.seq, packet.timestamp);
         match self.ring.push(packet, now) {
-            Pushed::Appended | Pushed::Restarted => {
+            pushed @ (Pushed::Appended | Pushed::Restarted) => {
+                // Another RTP stream has another clock, until its first report from arrival.
+                self.reported &= pushed == Pushed::Appended;
                 if !self.reported {
                     self.clock = Some((now, timestamp));
                 }
@@ -74,8 +76,9 @@ impl Track {
     /// What the track's clock shows now.
     pub fn timestamp_at(&self, now: Instant) -> Option<u32> {
         let (at, timestamp) = self.clock?;
-        let rate = u64::from(self.info.codec.clock_rate());
-        let ticks = |duration: Duration| (duration.as_micros() as u64 * rate / 1_000_000) as u32;
+        let rate = u128::from(self.info.codec.clock_rate());
+        // The publisher's reports may name any moment: wide enough for all of them.
+        let ticks = |duration: Duration| (duration.as_micros() * rate / 1_000_000) as u32;
         Some(match now.checked_duration_since(at) {
             Some(after) => timestamp.wrapping_add(ticks(after)),
             None => timestamp.wrapping_sub(ticks(at - now)),
