@@ -41,8 +41,9 @@ pub struct Loaded {
 }
 
 /// Loads what the `-c` arguments name, in order, each laid over the ones before: a file, inline YAML that
-/// begins with `{`, or `key.path=value`. Without any: `porthole.yaml`, else `/etc/porthole.yaml`, else a
-/// built-in test picture. The first file may be missing, because the API will write it.
+/// begins with `{`, or `key.path=value`. Without any: `porthole.yaml`, else `/etc/porthole.yaml`. Where
+/// neither a file nor an argument speaks of streams there is a built-in test picture. The first file may be
+/// missing, because the API will write it.
 pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
     let mut loading = Loading { edge, root: Root::default(), warnings: vec![], path: None };
     for argument in arguments {
@@ -54,7 +55,10 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
             loading.file(argument)?;
         }
     }
-    if arguments.is_empty() && !loading.default_file()? {
+    if arguments.is_empty() {
+        loading.default_file()?;
+    }
+    if loading.path.is_none() && loading.root.streams.is_none() {
         loading.lay(&Document::file("built-in config", BUILT_IN))?;
     }
     let mut config = loading.root.into_config(edge.memory);
@@ -90,15 +94,15 @@ impl Loading<'_> {
         }
     }
 
-    fn default_file(&mut self) -> Result<bool, Error> {
+    fn default_file(&mut self) -> Result<(), Error> {
         for name in DEFAULT_FILES {
             match (self.edge.read)(Path::new(name)) {
-                Ok(text) => return self.text(name, &text).map(|()| true),
+                Ok(text) => return self.text(name, &text),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::new(format!("{name}: can't be read: {e}"))),
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn text(&mut self, name: &str, text: &str) -> Result<(), Error> {
@@ -208,6 +212,8 @@ mod tests {
     fn without_any_config_there_is_a_test_picture() {
         let loaded = load_from(&[], &[]).unwrap();
         assert_eq!(loaded.config.streams["test"], ["test:"]);
+        let tuned = load_from(&["log.level=debug"], &[]).unwrap();
+        assert_eq!(tuned.config.streams["test"], ["test:"], "a setting given on the command line takes no stream away");
         assert_eq!(loaded.config.path, None);
         assert_eq!(loaded.config.relay.sessions, 128);
         assert!(loaded.warnings.is_empty());
@@ -248,7 +254,8 @@ mod tests {
         assert_eq!(config.webrtc.filters.ips.unwrap().len(), 2);
         assert!(config.webrtc.filters.loopback);
         assert_eq!(config.api.hosts, ["a: b"]);
-        assert!(config.streams.is_empty());
+        let none = load_from(&["{streams: {}}"], &[]).unwrap().config;
+        assert!(none.streams.is_empty(), "whoever says that there are no streams gets none");
     }
 
     #[test]

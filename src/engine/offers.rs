@@ -11,6 +11,7 @@ use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
 use crate::rtc::sdp::{self, Direction, Hash, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Reason, Session};
+use crate::rtc::twcc;
 use crate::source::TrackInfo;
 use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::outbound::Outbound;
@@ -120,7 +121,6 @@ impl Engine {
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = new_key(&mut self.next_key);
         let (mut peer, answer) = self.new_session(key, offer, remote, &accepted, &ssrcs, now)?;
-        peer.publishes = true;
         peer.receivers = accepted
             .iter()
             .filter(|media| media.direction == Direction::RecvOnly)
@@ -246,6 +246,7 @@ impl Engine {
         let candidates: Vec<String> = self.wire.candidates(now).iter().map(ToString::to_string).collect();
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
+        let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
         let local = Local {
             session_id: u64::from_be_bytes(session_id) >> 2,
             version: 1,
@@ -257,14 +258,14 @@ impl Engine {
             ssrcs,
             cname: "porthole",
             stream_id: "porthole",
-            extensions: &[],
-            transport_cc: false,
+            extensions: if publishes { &[twcc::EXTENSION] } else { &[] },
+            transport_cc: publishes,
         };
         let sdp = answer::write(remote, accepted, &local);
         let mut peer = Box::new(Peer {
             id: id.clone(),
             stream: offer.stream.clone(),
-            publishes: false,
+            publishes,
             session,
             senders: Vec::new(),
             receivers: Vec::new(),
@@ -277,6 +278,7 @@ impl Engine {
             created: now,
             connected: None,
             routes: Vec::new(),
+            twcc: twcc_of(remote, accepted).map(|extension| twcc::Feedback::new(extension, now)),
             generation: 1,
             ssrc: self.random_ssrc(),
             report_due: now,
@@ -287,13 +289,7 @@ impl Engine {
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
         self.add_candidates(&mut peer, &remote.candidates, now);
-        let answer = Answer {
-            id,
-            sdp,
-            candidates,
-            etag: peer.etag(),
-            publishes: accepted.iter().any(|media| media.direction == Direction::RecvOnly),
-        };
+        let answer = Answer { id, sdp, candidates, etag: peer.etag(), publishes };
         Ok((peer, answer))
     }
 
@@ -382,6 +378,13 @@ enum Ready {
 
 fn session_not_found() -> Error {
     Error::new(ErrorKind::NotFound, "session not found; it may have ended")
+}
+
+/// Number of the transport-wide sequence number extension, where a publisher's m-line offers it.
+fn twcc_of(remote: &Remote, accepted: &[Accepted]) -> Option<u8> {
+    let media = accepted.iter().filter(|media| media.direction == Direction::RecvOnly);
+    let offered = media.filter_map(|media| remote.medias.get(media.media)).flat_map(|section| &section.extensions);
+    offered.into_iter().find(|(_, uri)| uri == twcc::EXTENSION).map(|(number, _)| *number)
 }
 
 /// Address and priority of a UDP candidate with a literal address (RFC 8839 section 5.1).

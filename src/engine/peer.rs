@@ -6,6 +6,7 @@ use crate::rtc::negotiate;
 use crate::rtc::rtcp::{self, ReportBlock};
 use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
+use crate::rtc::twcc;
 use crate::stream::inbound::Inbound;
 use crate::stream::outbound::Outbound;
 use std::collections::HashMap;
@@ -103,6 +104,8 @@ pub struct Peer {
     pub connected: Option<Instant>,
     /// Routes by which datagrams of this peer are known.
     pub routes: Vec<(Socket, SocketAddr)>,
+    /// Arrival times for a publisher that wants them.
+    pub twcc: Option<twcc::Feedback>,
     /// ICE generation, for the entity tag.
     pub generation: u32,
     /// Our SSRC in reports where we send nothing.
@@ -122,7 +125,8 @@ impl Peer {
     pub fn deadline(&self) -> Option<Instant> {
         let report = self.connected.map(|_| self.report_due);
         let nack = self.receivers.iter().filter_map(|receiver| receiver.inbound.deadline()).min();
-        [self.session.deadline(), report, nack, self.wake].into_iter().flatten().min()
+        let twcc = self.twcc.as_ref().and_then(|twcc| twcc.deadline());
+        [self.session.deadline(), report, nack, twcc, self.wake].into_iter().flatten().min()
     }
 
     /// Writes the reports that are due: sender reports for what we send, receiver reports for what we get.
@@ -160,7 +164,7 @@ impl Peer {
         }
     }
 
-    /// Asks a publisher for missing packets and wanted keyframes.
+    /// Asks a publisher for missing packets and wanted keyframes, and tells it what arrived when.
     pub fn feedback(&mut self, now: Instant, out: &mut Vec<Datagram>) {
         let mut compound = Vec::new();
         for receiver in &mut self.receivers {
@@ -173,6 +177,14 @@ impl Peer {
                 due = true;
             }
             if due {
+                rtcp::write_receiver_report(&mut compound, self.ssrc, &[]);
+                compound.extend_from_slice(&body);
+            }
+        }
+        let media = self.receivers.iter().find_map(|receiver| receiver.inbound.ssrc()).unwrap_or_default();
+        if let Some(twcc) = &mut self.twcc {
+            let mut body = Vec::new();
+            if twcc.write(now, self.ssrc, media, &mut body) {
                 rtcp::write_receiver_report(&mut compound, self.ssrc, &[]);
                 compound.extend_from_slice(&body);
             }

@@ -110,7 +110,8 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
         value["bytes_recv"] = json!(peer.receivers.iter().map(|r| r.inbound.bytes).sum::<u64>());
     } else {
         let list = peer.senders.iter().map(|sender| {
-            let names: Vec<String> = sender.codecs.iter().map(|codec| codec.codec.to_string()).collect();
+            let mut names: Vec<String> = sender.codecs.iter().map(|codec| codec.codec.to_string()).collect();
+            names.dedup();
             json!(format!("{}, sendonly, {}", kind(sender.kind), names.join(", ")))
         });
         value["medias"] = Value::Array(list.collect());

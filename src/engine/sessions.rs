@@ -95,6 +95,11 @@ impl Engine {
     fn on_rtp(&mut self, key: u32, packet: BytesMut, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(header) = Header::read(&packet) else { return };
+        if let Some(twcc) = &mut peer.twcc {
+            if let Some(value) = header.extension(&packet, twcc.extension) {
+                twcc.arrived(now, value);
+            }
+        }
         let takes = |receiver: &&mut Receiver| receiver.inbound.takes(header.payload_type);
         let Some(receiver) = peer.receivers.iter_mut().find(takes) else { return };
         let first = receiver.inbound.packets() == 0;
