@@ -99,18 +99,18 @@ impl Engine {
     fn on_rtp(&mut self, key: u32, packet: BytesMut, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(header) = Header::read(&packet) else { return };
-        if let Some(twcc) = &mut peer.twcc {
-            if let Some(value) = header.extension(&packet, twcc.extension) {
-                twcc.arrived(now, value);
-            }
+        if let Some(twcc) = &mut peer.twcc
+            && let Some(value) = header.extension(&packet, twcc.extension)
+        {
+            twcc.arrived(now, value);
         }
         let takes = |receiver: &&mut Receiver| receiver.inbound.takes(header.payload_type);
         let Some(receiver) = peer.receivers.iter_mut().find(takes) else { return };
         let first = receiver.inbound.packets() == 0;
-        if let Some(packet) = receiver.inbound.rtp(now, &header, packet) {
-            if let Some(track) = self.tracks.get_mut(&receiver.track) {
-                track.push(packet, now);
-            }
+        if let Some(packet) = receiver.inbound.rtp(now, &header, packet)
+            && let Some(track) = self.tracks.get_mut(&receiver.track)
+        {
+            track.push(packet, now);
         }
         // The first picture of a publisher is a keyframe; if it was lost, ask at once.
         let track = receiver.track;

@@ -106,7 +106,6 @@ pub struct Agreed {
     pub rtx_payload_type: Option<u8>,
     pub ssrc: Option<u32>,
     pub nack: bool,
-    pub pli: bool,
 }
 
 #[derive(Debug)]
@@ -158,10 +157,6 @@ impl Inbound {
 
     pub fn packets(&self) -> u64 {
         self.received
-    }
-
-    pub fn last_arrival(&self) -> Option<Instant> {
-        self.last_arrival
     }
 
     /// Does a packet of this payload type belong here?
@@ -316,7 +311,7 @@ mod tests {
     use super::*;
 
     fn agreed() -> Agreed {
-        Agreed { codec: Codec::H264, payload_type: 96, rtx_payload_type: Some(97), ssrc: None, nack: true, pli: true }
+        Agreed { codec: Codec::H264, payload_type: 96, rtx_payload_type: Some(97), ssrc: None, nack: true }
     }
 
     fn packet(payload_type: u8, seq: u16, ssrc: u32, payload: &[u8]) -> BytesMut {
