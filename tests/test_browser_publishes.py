@@ -2,7 +2,7 @@
 
 import pytest
 
-from browser import until, wait_until_playing
+from browser import until, view, wait_until_playing
 from relay import eventually
 
 PICTURE_CHANGES = """
@@ -17,6 +17,23 @@ async () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
   }
   return seen.size;
+}
+"""
+
+# A publisher as other people's pages write it: WHIP with one video codec.
+PUBLISHER = """
+async ({ base, codec }) => {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
+  const pc = new RTCPeerConnection();
+  window.sent = { pc };
+  const transceiver = pc.addTransceiver(stream.getVideoTracks()[0], { direction: 'sendonly' });
+  const all = RTCRtpSender.getCapabilities('video').codecs;
+  transceiver.setCodecPreferences(all.filter(({ mimeType }) => [`video/${codec}`, 'video/rtx'].includes(mimeType)));
+  await pc.setLocalDescription();
+  const response = await fetch(`${base}/door/whip`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+  const text = await response.text();
+  if (response.status !== 201) throw new Error(`${response.status}: ${text}`);
+  await pc.setRemoteDescription({ type: 'answer', sdp: text });
 }
 """
 
@@ -71,3 +88,46 @@ def test_a_page_that_is_no_secure_context_says_exactly_that(porthole, page):
     until(page, "window.porthole?.state === 'insecure'", 5000)
     text = page.text_content("#over")
     assert "not a secure context" in text and "https://" in text and "localhost" in text
+
+
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1", "H264"])
+def test_each_codec_that_a_browser_publishes_is_passed_through(porthole, new_page, codec):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publisher.goto(relay.url + "/publish.html")
+    publisher.evaluate(PUBLISHER, {"base": relay.url, "codec": codec})
+    until(publisher, "sent.pc.connectionState === 'connected'", 5000)
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+    until(viewer, f"porthole.stats.codec === '{codec}'", 5000)
+    assert viewer.evaluate(PICTURE_CHANGES) >= 5
+
+
+def test_viewers_stay_while_a_publisher_is_away_and_see_it_when_it_is_back(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publisher.goto(relay.url + "/publish.html")
+    publisher.evaluate(PUBLISHER, {"base": relay.url, "codec": "H264"})
+    view(viewer, relay, src="door")
+    first = viewer.evaluate("seen.location")
+    publisher.evaluate("sent.pc.close()")
+    eventually(lambda: relay.stream("door")["state"] == "waiting", 3, "the publisher is gone")
+    publisher.evaluate(PUBLISHER, {"base": relay.url, "codec": "H264"})
+    viewer.evaluate("() => { seen.again = 0; seen.video.requestVideoFrameCallback(() => { seen.again = 1; }); }")
+    until(viewer, "seen.again > 0", 4000)
+    assert viewer.evaluate(PICTURE_CHANGES) >= 5
+    assert viewer.evaluate("seen.location") == first and viewer.evaluate("seen.pc.connectionState") == "connected"
+
+
+def test_a_browser_is_given_the_bitrate_that_its_picture_needs(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher = new_page()
+    publisher.goto(relay.url + "/publish.html")
+    publisher.evaluate(PUBLISHER, {"base": relay.url, "codec": "VP8"})
+    until(publisher, "sent.pc.connectionState === 'connected'", 5000)
+    sent = """async () => {
+      const estimates = [];
+      for (const s of (await sent.pc.getStats()).values()) if (s.type === 'candidate-pair' && s.nominated) estimates.push(s.availableOutgoingBitrate ?? 0);
+      return Math.max(0, ...estimates);
+    }"""
+    eventually(lambda: publisher.evaluate(sent) > 1_000_000, 8, "the browser believes in more than 1 Mbit/s")
