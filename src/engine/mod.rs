@@ -9,6 +9,8 @@ mod report;
 mod send;
 mod sessions;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod track;
 mod wire;
 
