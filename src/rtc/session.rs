@@ -414,7 +414,7 @@ impl Session {
 
     /// A TCP connection of this session ended.
     pub fn lost_socket(&mut self, now: Instant, socket: Socket, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        self.ice.remove_socket(socket);
+        self.ice.remove_socket(now, socket);
         self.after_ice(now, out, events);
     }
 
