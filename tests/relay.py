@@ -46,7 +46,9 @@ def eventually(probe, seconds, what):
 
 
 class Relay:
-    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", **sections):
+    """`prefix`: command that runs it elsewhere (`ip netns exec …`). `media`: where the media port listens, `""` = everywhere."""
+
+    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, **sections):
         self.address = address
         self.http_port = free_port()
         self.media_port = free_media_port()
@@ -54,7 +56,7 @@ class Relay:
         self.config = {
             "api": {"listen": f"{address}:{self.http_port}"},
             "webrtc": {
-                "listen": f"{address}:{self.media_port}",
+                "listen": f"{address if media is None else media}:{self.media_port}",
                 "ice_servers": [],
                 "filters": {"loopback": address.startswith("127.")},
             },

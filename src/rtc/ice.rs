@@ -36,10 +36,6 @@ const STALE: Duration = Duration::from_secs(5);
 /// Unanswered checks of one pair whose answers still count: on a slow path they come after the next check went out.
 const MAX_OUTSTANDING: usize = 8;
 
-/// A peer that nominates nothing although a pair works is sent media on that pair after this long
-/// (RFC 8445 section 12.1 allows it at once): some wait for checks that a firewall swallows.
-const NOMINATION_WAIT: Duration = Duration::from_secs(1);
-
 /// Priority of our host candidates as the peer sees them, by transport (RFC 8445 section 5.1.2, RFC 6544 section 4.2).
 pub const UDP_PRIORITY: u32 = 2_130_706_431;
 pub const TCP_PRIORITY: u32 = 1_671_430_143;
@@ -87,8 +83,6 @@ struct Pair {
     checks: u32,
     /// When the next check, retry or consent request is due.
     due: Instant,
-    /// When it first worked.
-    valid: Option<Instant>,
     /// Last authenticated answer to one of our requests, and last authenticated request.
     answered: Option<Instant>,
     asked: Option<Instant>,
@@ -199,6 +193,11 @@ impl Ice {
         self.pairs.get(self.selected?)?.rtt
     }
 
+    /// Some pair works, whether the peer chose it or not.
+    pub fn is_reachable(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.answered.is_some())
+    }
+
     /// Authentic requests that came in: with none of them, no packet of the peer reaches us.
     pub fn requests_seen(&self) -> u32 {
         self.requests_seen
@@ -251,7 +250,6 @@ impl Ice {
             outstanding: Vec::new(),
             checks: 0,
             due: now,
-            valid: None,
             answered: None,
             asked: None,
             rtt: None,
@@ -284,10 +282,6 @@ impl Ice {
             return Outcome::Rejected;
         }
         self.requests_seen += 1;
-        log::trace!(
-            target: "webrtc", "ice request from={} nominates={} controlling={}",
-            route.remote, message.contains(ATTR_USE_CANDIDATE), message.contains(ATTR_ICE_CONTROLLING)
-        );
         if self.role_conflict(&message) {
             self.reply(&message, BINDING_ERROR, &[&ErrorCode(487, "role conflict")], route, out);
             return Outcome::Accepted;
@@ -395,11 +389,9 @@ impl Ice {
             self.changed |= selected;
         }
         let sample = now.saturating_duration_since(pair.outstanding[check].at);
-        log::trace!(target: "webrtc", "ice answer from={} after={}us", route.remote, sample.as_micros());
         pair.rtt = Some(pair.rtt.map_or(sample, |old| (old * 7 + sample) / 8));
         pair.outstanding.clear();
         pair.answered = Some(now);
-        pair.valid.get_or_insert(now);
         pair.checks = 0;
         pair.state = State::Succeeded;
         pair.due = now + CONSENT_INTERVAL;
@@ -478,19 +470,8 @@ impl Ice {
         self.consent = pair.answered.map(|at| at + CONSENT_LOST).max(Some(now + SILENT));
     }
 
-    /// When the first pair that works may be used although the peer has not nominated it.
-    fn impatient(&self) -> Option<Instant> {
-        let first = self.pairs.iter().filter(|pair| pair.state == State::Succeeded).filter_map(|pair| pair.valid).min();
-        first.filter(|_| self.selected.is_none()).map(|at| at + NOMINATION_WAIT)
-    }
-
     /// When [`Self::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        let checks = self.next_check();
-        [checks, self.impatient()].into_iter().flatten().min()
-    }
-
-    fn next_check(&self) -> Option<Instant> {
         self.pairs
             .iter()
             .enumerate()
@@ -518,12 +499,6 @@ impl Ice {
             self.check(index, now, out);
         }
         self.leave_silence(now);
-        if self.impatient().is_some_and(|at| at <= now) {
-            let valid = (0..self.pairs.len()).filter(|&index| self.pairs[index].state == State::Succeeded);
-            if let Some(best) = valid.max_by_key(|&index| self.pairs[index].priority) {
-                self.select(best, now);
-            }
-        }
     }
 
     fn leave_silence(&mut self, now: Instant) {
@@ -707,18 +682,6 @@ mod tests {
         net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
         net.run(Duration::from_secs(5));
         assert!(net.a.selected().is_some() && net.b.selected().is_some());
-    }
-
-    #[test]
-    fn a_pair_that_works_is_used_even_if_the_peer_nominates_none() {
-        let mut net = Net::new(false, true, |_| false);
-        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
-        net.a.pairs[0].state = State::Succeeded;
-        net.a.pairs[0].valid = Some(net.now);
-        net.a.tick(net.now, &mut Vec::new());
-        assert!(net.a.selected().is_none());
-        net.a.tick(net.now + NOMINATION_WAIT, &mut Vec::new());
-        assert_eq!(net.a.selected().unwrap().remote, address("10.0.0.2:8555"));
     }
 
     /// Answers come back later than the next check goes out, as on a link whose queues video has filled.

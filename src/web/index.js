@@ -7,17 +7,14 @@ const list = document.getElementById('streams');
 const template = document.getElementById('card');
 const cards = new Map();
 
-/** State of a stream in the words of the page: `[class, word, detail]`. */
-function describe({ producers, consumers }) {
-  const sources = producers ?? [];
-  const live = sources.find((p) => p.state === 'live' || (!p.state && (p.medias || p.receivers)));
-  if (live) return ['live', 'live', (live.medias ?? []).map((media) => media.split(', ').slice(2).join(', ')).join(' · ')];
-  const failing = sources.find((p) => p.last_error);
-  if (failing) return ['failing', 'failing', failing.last_error];
-  if (!sources.length) return ['waiting', 'waiting for a publisher', 'Nobody sends to this stream yet.'];
-  const state = sources[0].state;
-  if (state && state !== 'idle' && state !== 'stopped') return ['waiting', state, ''];
-  return consumers?.length ? ['waiting', 'starting', ''] : ['idle', 'idle', 'Starts when somebody watches.'];
+const HINTS = { idle: 'Starts when somebody watches.', waiting: 'Nobody sends to this stream yet.' };
+const WORDS = { waiting: 'waiting for a publisher' };
+
+/** What is known about a stream, in one line. */
+function describe({ state, producers, last_error: error }) {
+  if (state !== 'live') return error || HINTS[state] || '';
+  const medias = (producers ?? []).flatMap((producer) => producer.medias ?? []);
+  return medias.map((media) => media.split(', ').slice(2).join(', ')).join(' · ');
 }
 
 class Card {
@@ -39,11 +36,10 @@ class Card {
   }
 
   update(stream) {
-    const [kind, word, detail] = describe(stream);
-    this.playable = Boolean(stream.producers?.length);
-    this.pill.className = `pill ${kind}`;
-    this.pill.textContent = word;
-    this.detail.textContent = detail;
+    this.playable = stream.state !== 'waiting';
+    this.pill.className = `pill ${stream.state}`;
+    this.pill.textContent = WORDS[stream.state] ?? stream.state;
+    this.detail.textContent = describe(stream);
     const viewers = stream.consumers?.length ?? 0;
     this.viewers.textContent = viewers === 1 ? '1 viewer' : `${viewers} viewers`;
     this.publish.hidden = this.playable;

@@ -273,6 +273,7 @@ class Peer extends EventTarget {
     } else {
       parts.push(`Does a firewall block port ${ports} (${this.options.tcp ? 'TCP' : 'UDP and TCP'}) between the two, or a VPN or guest Wi-Fi keep them apart?`);
     }
+    if (this.session?.reason) parts.push(`The relay says: ${this.session.reason}`);
     this.#fail(parts.join(' '));
   }
 
@@ -442,8 +443,8 @@ export class PortholePlayer extends Peer {
   }
 
   waitingText(seen) {
-    const server = this.session?.reason ? ` ${this.session.reason}` : '';
-    return (seen ? 'The picture stands still: connected, waiting for the camera.' : 'Connected, waiting for the camera’s picture.') + server;
+    if (this.session?.reason) return `Connected: ${this.session.reason}.`;
+    return seen ? 'The picture stands still: connected, waiting for the camera.' : 'Connected, waiting for the camera’s picture.';
   }
 }
 
