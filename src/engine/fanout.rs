@@ -182,7 +182,8 @@ pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<
     }
     for number in lost {
         // Packets of a track before the present one had another payload type: as they were, or not at all.
-        let ring = |key| sender.track.filter(|track| *track == key).and_then(|key| Some(&output.tracks.get(&key)?.ring));
+        let ring =
+            |key| sender.track.filter(|track| *track == key).and_then(|key| Some(&output.tracks.get(&key)?.ring));
         let Some((packet, numbered)) = sender.outbound.lost(*number, ring) else { continue };
         if !peer.budget.take(packet.payload.len()) {
             break;
