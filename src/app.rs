@@ -52,6 +52,7 @@ fn start(config: Config, ring: Ring) -> Result<(), String> {
     let (relay, commands) = Relay::new();
     let (stop, stopping) = watch::channel(false);
     let (ended, engine_ended) = std::sync::mpsc::channel::<()>();
+    let (alive, engine_gone) = tokio::sync::oneshot::channel::<()>();
     let (bound, binding) = std::sync::mpsc::channel();
     let engine_config = config.clone();
     thread::Builder::new()
@@ -59,7 +60,7 @@ fn start(config: Config, ring: Ring) -> Result<(), String> {
         .stack_size(ENGINE_STACK)
         .spawn(move || {
             // Dropped when the thread ends, however it ends.
-            let _ended = ended;
+            let (_ended, _alive) = (ended, alive);
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(bound.send(Err(format!("the engine cannot start: {error}")))),
@@ -80,8 +81,17 @@ fn start(config: Config, ring: Ring) -> Result<(), String> {
     let front = http::runtime().map_err(|error| format!("the HTTP server cannot start: {error}"))?;
     let services = services(&config, ring);
     let served = front.block_on(async {
-        let shutdown = shutdown().map_err(|error| format!("no signals: {error}"))?;
-        http::serve(&config.api, relay, services, shutdown).await.map_err(|error| error.to_string())
+        let told = shutdown().map_err(|error| format!("no signals: {error}"))?;
+        let mut failed = false;
+        // Without its engine the relay is an empty page: who started it shall see that it ended.
+        let shutdown = async {
+            tokio::select! {
+                () = told => {}
+                _ = engine_gone => failed = true,
+            }
+        };
+        http::serve(&config.api, relay, services, shutdown).await.map_err(|error| error.to_string())?;
+        if failed { Err("an internal fault ended the engine".to_owned()) } else { Ok(()) }
     });
     let _ = stop.send(true);
     let _ = engine_ended.recv_timeout(ENGINE_FAREWELL);

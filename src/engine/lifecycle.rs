@@ -1,7 +1,7 @@
 //! The life of streams: started for the first viewer, stopped after the last, healed in between.
 use super::peer::Peer;
 use super::report;
-use super::streams::{START_DEADLINE, Stream, Waiting, Wish};
+use super::streams::{Running, START_DEADLINE, Stream, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found};
 use crate::media::codec::Codec;
 use crate::source::ProducerId;
@@ -121,7 +121,8 @@ impl Engine {
 
     pub(super) fn tick_stream(&mut self, name: &str, now: Instant) {
         let Some(stream) = self.streams.get_mut(name) else { return };
-        if stream.waiting.iter().any(|waiting| waiting.until() <= now) {
+        let start = stream.running.as_ref().and_then(Running::start_deadline);
+        if stream.waiting.iter().map(Waiting::until).chain(start).any(|until| until <= now) {
             let limit = START_DEADLINE.as_secs();
             return self.on_source_failed(name, format!("no picture format within {limit} s"), now);
         }

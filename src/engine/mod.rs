@@ -2,6 +2,7 @@
 //! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
 //! nothing here locks or waits for one peer.
 mod fanout;
+mod guard;
 mod lifecycle;
 mod offers;
 mod peer;
@@ -28,7 +29,6 @@ use send::SendBuffer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use streams::{Stream, Wish};
 use tokio::sync::{mpsc, watch};
@@ -109,14 +109,16 @@ impl Engine {
             tokio::select! {
                 event = self.wire.ready() => self.on_wire(event),
                 Some((producer, event)) = self.sources.1.recv() => {
-                    self.on_source(producer, event);
+                    self.shielded(|engine| engine.on_source(producer, event));
                     for _ in 0..MAX_AT_ONCE {
                         let Ok((producer, event)) = self.sources.1.try_recv() else { break };
-                        self.on_source(producer, event);
+                        self.shielded(|engine| engine.on_source(producer, event));
                     }
                 }
                 command = commands.recv() => match command {
-                    Some(command) => self.on_command(command),
+                    Some(command) => {
+                        self.shielded(|engine| engine.on_command(command));
+                    }
                     None => break,
                 },
                 () = tokio::time::sleep_until(deadline.into()) => {}
@@ -243,17 +245,6 @@ impl Engine {
         self.handle_events(key, now);
         if woken {
             self.pump(key, now);
-        }
-    }
-
-    /// Runs what concerns one session so that a fault in it ends this session and no other.
-    fn guarded(&mut self, key: u32, step: impl FnOnce(&mut Self)) {
-        if catch_unwind(AssertUnwindSafe(|| step(self))).is_err() {
-            log::error!(target: "webrtc", "internal fault, the session is closed session={key}");
-            self.out.clear();
-            self.events.clear();
-            self.buffer.clear();
-            self.remove_peer(key, crate::rtc::session::Reason::Fault);
         }
     }
 

@@ -85,12 +85,7 @@ impl SendBuffer {
                     }
                 }
             }
-            Socket::Tcp(number) => {
-                let failed = wire.connection(number).is_some_and(|connection| connection.write(&self.bytes).is_err());
-                if failed {
-                    wire.close(number);
-                }
-            }
+            Socket::Tcp(number) => wire.write(number, &self.bytes),
         }
         self.clear();
         result

@@ -37,6 +37,9 @@ impl Engine {
                 if listed || peer.routes.len() < MAX_ROUTES {
                     if !listed {
                         peer.routes.push(known);
+                        if let Socket::Tcp(number) = route.socket {
+                            engine.wire.mark_known(number);
+                        }
                     }
                     // An address translator may give a dead session's address to this one: the latest proof counts.
                     engine.by_route.insert(known, key);

@@ -5,7 +5,7 @@ use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// A source has to name its tracks within this time.
 pub const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -76,6 +76,13 @@ pub struct Running {
     pub started: Instant,
 }
 
+impl Running {
+    /// When it counts as failed because its tracks are still unknown.
+    pub fn start_deadline(&self) -> Option<Instant> {
+        (!self.live).then(|| self.started + START_DEADLINE)
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
@@ -142,10 +149,11 @@ impl Stream {
     ) -> Result<(), String> {
         self.retry_at = None;
         let (requests, receiver) = mpsc::channel(SOURCE_REQUESTS);
-        let opened = source::open(&self.sources, source::Sink::new(id, events.clone()), receiver);
+        let sink = source::Sink::new(id, events.clone());
+        let opened = source::open(&self.sources, sink.clone(), receiver);
         let (url, run) = opened.inspect_err(|error| self.last_error = Some(error.clone()))?;
         log::info!(target: "streams", "source starts stream={:?} source={}", self.name, source::public_url(&url));
-        let task = tokio::spawn(run).abort_handle();
+        let task = tokio::spawn(supervise(run, sink)).abort_handle();
         self.running = Some(Running { id, url, task, requests, tracks: Vec::new(), live: false, started: now });
         Ok(())
     }
@@ -176,6 +184,16 @@ impl Stream {
     /// When this stream needs attention.
     pub fn deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(Waiting::until).min();
-        [waiting, self.stop_at, self.retry_at].into_iter().flatten().min()
+        let start = self.running.as_ref().and_then(Running::start_deadline);
+        [waiting, start, self.stop_at, self.retry_at].into_iter().flatten().min()
+    }
+}
+
+/// A source that fails inside ends like any other, or its viewers would wait for it for ever.
+async fn supervise(run: source::Run, sink: source::Sink) {
+    let mut task = JoinSet::new();
+    task.spawn(run);
+    if task.join_next().await.is_some_and(|ended| ended.is_err()) {
+        let _ = sink.send(SourceEvent::Ended("an internal fault ended the source".into())).await;
     }
 }

@@ -29,6 +29,8 @@ pub struct Wire {
     tcp_events: mpsc::Receiver<TcpInput>,
     bound: Bound,
     addresses: (Vec<Interface>, Option<Instant>),
+    /// The socket that is looked at first, so that a flood on one does not silence the others.
+    turn: usize,
     /// What could not be bound, for the log and the status page.
     pub problems: Vec<String>,
     pub listening: Vec<String>,
@@ -48,6 +50,7 @@ impl Wire {
             tcp_events,
             bound: Bound::default(),
             addresses: (Vec::new(), None),
+            turn: 0,
             problems: Vec::new(),
             listening: Vec::new(),
         };
@@ -139,14 +142,22 @@ impl Wire {
     /// Waits for the next thing on any socket.
     pub async fn ready(&mut self) -> WireEvent {
         let (udp, tcp) = (&self.udp, &mut self.tcp_events);
+        let all = udp.len() + 1;
+        self.turn = (self.turn + 1) % all;
+        let first = self.turn;
         std::future::poll_fn(|cx| {
-            if let Some(index) = udp.iter().position(|port| port.poll_readable(cx).is_ready()) {
-                return Poll::Ready(WireEvent::Udp(index));
+            for index in (first..first + all).map(|index| index % all) {
+                match udp.get(index) {
+                    Some(port) if port.poll_readable(cx).is_ready() => return Poll::Ready(WireEvent::Udp(index)),
+                    Some(_) => {}
+                    None => {
+                        if let Poll::Ready(Some(input)) = tcp.poll_recv(cx) {
+                            return Poll::Ready(WireEvent::Tcp(input));
+                        }
+                    }
+                }
             }
-            match tcp.poll_recv(cx) {
-                Poll::Ready(Some(input)) => Poll::Ready(WireEvent::Tcp(input)),
-                _ => Poll::Pending,
-            }
+            Poll::Pending
         })
         .await
     }
@@ -158,6 +169,7 @@ impl Wire {
 
     /// Registers an accepted connection, or drops it where a bound is reached.
     pub fn open(&mut self, stream: TcpStream, remote: SocketAddr) {
+        self.connections.retain(|_, connection| !connection.is_idle());
         let same = self.connections.values().filter(|c| c.remote.ip() == remote.ip()).count();
         if self.connections.len() >= MAX_CONNECTIONS || same >= MAX_CONNECTIONS_FROM_ONE {
             log::warn!(target: "webrtc", "too many media connections, refused remote={remote}");
@@ -176,8 +188,26 @@ impl Wire {
     }
 
     pub fn resume(&mut self, number: u32) {
-        if self.connections.get_mut(&number).is_some_and(|connection| connection.resume().is_err()) {
-            self.connections.remove(&number);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if connection.resume().is_err() {
+                connection.break_off();
+            }
+        }
+    }
+
+    /// Writes framed bytes. A connection that takes no more ends, and its session hears of that.
+    pub fn write(&mut self, number: u32, framed: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if connection.write(framed).is_err() {
+                connection.break_off();
+            }
+        }
+    }
+
+    /// The connection is a session's.
+    pub fn mark_known(&mut self, number: u32) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.known = true;
         }
     }
 
@@ -210,9 +240,7 @@ impl Wire {
                 Socket::Tcp(number) => {
                     let mut framed = Vec::with_capacity(bytes.len() + 2);
                     tcp::frame(&mut framed, &bytes);
-                    if self.connection(number).is_some_and(|connection| connection.write(&framed).is_err()) {
-                        self.close(number);
-                    }
+                    self.write(number, &framed);
                 }
             }
         }

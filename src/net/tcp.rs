@@ -3,14 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 /// Longest frame that a peer may send; DTLS and RTP stay below 1,500 bytes.
 const MAX_FRAME: usize = 4096;
-/// A connection has to send its first frame within this time.
+/// A connection has to send its first frame, and prove whose it is, within this time.
 const FIRST_FRAME: Duration = Duration::from_secs(10);
 /// Media connections in all, and from one address.
 pub const MAX_CONNECTIONS: usize = 128;
@@ -62,10 +63,13 @@ pub struct TcpConnection {
     inputs: mpsc::Sender<TcpInput>,
     number: u32,
     pub remote: SocketAddr,
+    /// A session's authentic check came over it.
+    pub known: bool,
+    opened: Instant,
     pending: Vec<u8>,
-    /// A task waits for the kernel to take more.
-    waiting: bool,
-    reader: tokio::task::AbortHandle,
+    /// A task that waits for the kernel to take more.
+    waiter: Option<AbortHandle>,
+    reader: AbortHandle,
 }
 
 impl TcpConnection {
@@ -80,7 +84,19 @@ impl TcpConnection {
             }
             let _ = sink.send(TcpInput::Closed { connection: number }).await;
         });
-        Self { stream, inputs, number, remote, pending: Vec::new(), waiting: false, reader: reader.abort_handle() }
+        let reader = reader.abort_handle();
+        let opened = Instant::now();
+        Self { stream, inputs, number, remote, known: false, opened, pending: Vec::new(), waiter: None, reader }
+    }
+
+    /// Nobody knows whose it is, and there was time enough to say so.
+    pub fn is_idle(&self) -> bool {
+        !self.known && self.opened.elapsed() > FIRST_FRAME
+    }
+
+    /// Ends both directions: the reader sees that and tells the engine, which then forgets the connection.
+    pub fn break_off(&self) {
+        let _ = socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Both);
     }
 
     pub fn local(&self) -> Option<SocketAddr> {
@@ -107,7 +123,7 @@ impl TcpConnection {
 
     /// The kernel takes more: goes on with what was pending.
     pub fn resume(&mut self) -> io::Result<()> {
-        self.waiting = false;
+        self.waiter = None;
         let taken = self.try_write(&self.pending)?;
         self.pending.drain(..taken);
         if self.pending.is_empty() {
@@ -127,21 +143,25 @@ impl TcpConnection {
     }
 
     fn wait_writable(&mut self) {
-        if self.waiting {
+        if self.waiter.is_some() {
             return;
         }
-        self.waiting = true;
         let (stream, inputs, connection) = (self.stream.clone(), self.inputs.clone(), self.number);
-        tokio::spawn(async move {
+        let waiter = tokio::spawn(async move {
             let _ = stream.ready(Interest::WRITABLE).await;
             let _ = inputs.send(TcpInput::Writable { connection }).await;
         });
+        self.waiter = Some(waiter.abort_handle());
     }
 }
 
 impl Drop for TcpConnection {
     fn drop(&mut self) {
         self.reader.abort();
+        // A peer that reads nothing would keep the task, and the socket with it, for ever.
+        if let Some(waiter) = &self.waiter {
+            waiter.abort();
+        }
     }
 }
 

@@ -31,6 +31,11 @@ pub const CONSENT_LOST: Duration = Duration::from_secs(15);
 /// A selected pair that is silent this long gives way to a nominated one that is not.
 const SILENT: Duration = Duration::from_secs(3);
 
+/// A nominated pair without a sign of life for this long, more than a consent takes, gives way to one with.
+const STALE: Duration = Duration::from_secs(5);
+/// Unanswered checks of one pair whose answers still count: on a slow path they come after the next check went out.
+const MAX_OUTSTANDING: usize = 8;
+
 /// Priority of our host candidates as the peer sees them, by transport (RFC 8445 section 5.1.2, RFC 6544 section 4.2).
 pub const UDP_PRIORITY: u32 = 2_130_706_431;
 pub const TCP_PRIORITY: u32 = 1_671_430_143;
@@ -59,13 +64,22 @@ enum State {
     Failed,
 }
 
+/// A check that is on its way.
+#[derive(Debug)]
+struct Check {
+    transaction: [u8; 12],
+    at: Instant,
+    /// Our role in it.
+    controlling: bool,
+}
+
 #[derive(Debug)]
 struct Pair {
     route: Route,
     priority: u64,
     state: State,
     nominated: bool,
-    transaction: [u8; 12],
+    outstanding: Vec<Check>,
     checks: u32,
     /// When the next check, retry or consent request is due.
     due: Instant,
@@ -74,7 +88,17 @@ struct Pair {
     asked: Option<Instant>,
     /// Smoothed time between a request and its answer.
     rtt: Option<Duration>,
-    sent: Instant,
+}
+
+impl Pair {
+    /// Last sign of life.
+    fn heard(&self) -> Option<Instant> {
+        self.answered.max(self.asked)
+    }
+
+    fn is_silent(&self, now: Instant, time: Duration) -> bool {
+        self.heard().is_none_or(|at| now.saturating_duration_since(at) >= time)
+    }
 }
 
 /// What a STUN message did.
@@ -98,6 +122,7 @@ pub struct Ice {
     selected: Option<usize>,
     /// The selected route changed since it was last asked for.
     changed: bool,
+    /// When it runs out.
     consent: Option<Instant>,
     requests_seen: u32,
 }
@@ -147,6 +172,7 @@ impl Ice {
             pair.nominated = false;
             pair.state = State::Waiting;
             pair.checks = 0;
+            pair.outstanding.clear();
             self.pairs.push(pair);
             self.selected = Some(0);
         }
@@ -179,7 +205,7 @@ impl Ice {
 
     /// When consent runs out; `None` before a route was selected.
     pub fn consent_deadline(&self) -> Option<Instant> {
-        self.consent.map(|at| at + CONSENT_LOST)
+        self.consent
     }
 
     /// Checks a candidate of the peer from one of our sockets.
@@ -191,19 +217,22 @@ impl Ice {
     }
 
     /// A TCP connection ended: its routes are gone.
-    pub fn remove_socket(&mut self, socket: Socket) {
+    pub fn remove_socket(&mut self, now: Instant, socket: Socket) {
         let selected = self.selected();
         self.pairs.retain(|pair| pair.route.socket != socket);
         self.selected = selected.and_then(|route| self.pairs.iter().position(|pair| pair.route == route));
         if self.selected.is_none() && selected.is_some() {
-            self.select_best();
+            self.select_best(now);
         }
     }
 
     fn add_pair(&mut self, now: Instant, route: Route, remote_priority: u32) -> Option<usize> {
         if self.pairs.len() >= MAX_PAIRS {
+            // A peer whose address changes for days leaves many that worked once.
             let spare = (0..self.pairs.len())
-                .find(|&index| self.pairs[index].state == State::Failed && self.selected != Some(index))?;
+                .filter(|&index| self.selected != Some(index))
+                .filter(|&index| self.pairs[index].state == State::Failed || self.pairs[index].is_silent(now, STALE))
+                .min_by_key(|&index| self.pairs[index].heard())?;
             self.pairs.remove(spare);
             self.selected = self.selected.map(|index| index - usize::from(index > spare));
         }
@@ -218,13 +247,12 @@ impl Ice {
             priority,
             state: State::Waiting,
             nominated: false,
-            transaction: [0; 12],
+            outstanding: Vec::new(),
             checks: 0,
             due: now,
             answered: None,
             asked: None,
             rtt: None,
-            sent: now,
         });
         Some(self.pairs.len() - 1)
     }
@@ -280,7 +308,7 @@ impl Ice {
                 self.check(index, now, out);
             }
             State::InProgress => {}
-            State::Succeeded if nominate => self.select_best(),
+            State::Succeeded if nominate => self.select_best(now),
             State::Succeeded => {}
         }
         Outcome::Accepted
@@ -346,7 +374,7 @@ impl Ice {
 
     fn success(&mut self, now: Instant, route: Route, mut message: Message) -> Outcome {
         let id = message.transaction_id.0;
-        let Some(index) = self.pairs.iter().position(|pair| pair.transaction == id) else { return Outcome::Rejected };
+        let Some((index, check)) = self.asked(&id) else { return Outcome::Rejected };
         let pwd = self.remote.pwd.clone();
         // The answer has to come back over the way that the request took (RFC 8445 section 7.2.5.2.1).
         let symmetric =
@@ -360,18 +388,18 @@ impl Ice {
             pair.route.local = route.local;
             self.changed |= selected;
         }
-        let sample = now.saturating_duration_since(pair.sent);
+        let sample = now.saturating_duration_since(pair.outstanding[check].at);
         pair.rtt = Some(pair.rtt.map_or(sample, |old| (old * 7 + sample) / 8));
-        pair.transaction = [0; 12];
+        pair.outstanding.clear();
         pair.answered = Some(now);
         pair.checks = 0;
         pair.state = State::Succeeded;
         pair.due = now + CONSENT_INTERVAL;
         if selected {
-            self.consent = Some(now);
+            self.consent = Some(now + CONSENT_LOST);
         }
         if pair.nominated {
-            self.select_best();
+            self.select_best(now);
         } else if self.controlling && !self.pairs.iter().any(|pair| pair.nominated) {
             // Regular nomination (RFC 8445 section 8.1.1): the next check of the first good pair carries USE-CANDIDATE.
             self.pairs[index].nominated = true;
@@ -383,43 +411,63 @@ impl Ice {
 
     fn error(&mut self, now: Instant, mut message: Message) -> Outcome {
         let id = message.transaction_id.0;
-        let Some(index) = self.pairs.iter().position(|pair| pair.transaction == id) else { return Outcome::Rejected };
+        let Some((index, check)) = self.asked(&id) else { return Outcome::Rejected };
         let pwd = self.remote.pwd.clone();
         if !self.authentic(&mut message, &pwd) {
             return Outcome::Rejected;
         }
         let code = message.get(ATTR_ERROR_CODE).unwrap_or_default();
+        let pair = &mut self.pairs[index];
+        let controlling = pair.outstanding[check].controlling;
+        pair.outstanding.clear();
         if code.get(2..4) == Some(&[4, 87]) {
-            self.controlling = !self.controlling;
-            self.pairs[index].due = now;
-            self.pairs[index].state = State::Waiting;
-        } else {
-            self.pairs[index].state = State::Failed;
+            // Several checks may meet the same conflict: the role is left once.
+            if controlling == self.controlling {
+                self.controlling = !controlling;
+            }
+            pair.due = now;
+            pair.state = State::Waiting;
+        } else if self.selected != Some(index) {
+            pair.state = State::Failed;
         }
         Outcome::Accepted
     }
 
+    /// The pair and its check that an answer belongs to.
+    fn asked(&self, id: &[u8; 12]) -> Option<(usize, usize)> {
+        self.pairs.iter().enumerate().find_map(|(index, pair)| {
+            pair.outstanding.iter().position(|check| check.transaction == *id).map(|check| (index, check))
+        })
+    }
+
     /// Takes the best nominated pair that works: the one with the highest priority (an aggressive peer
     /// nominates all it checks), unless it fell silent while another did not.
-    fn select_best(&mut self) {
+    fn select_best(&mut self, now: Instant) {
         let best = self
             .pairs
             .iter()
             .enumerate()
             .filter(|(_, pair)| pair.nominated && pair.state == State::Succeeded)
-            .max_by_key(|(_, pair)| pair.priority)
+            .max_by_key(|(_, pair)| (!pair.is_silent(now, STALE), pair.priority))
             .map(|(index, _)| index);
         if let Some(best) = best {
-            self.select(best);
+            self.select(best, now);
         }
     }
 
-    fn select(&mut self, index: usize) {
-        if self.selected != Some(index) {
-            self.selected = Some(index);
-            self.consent = self.pairs[index].answered.or(self.consent);
-            self.changed = true;
+    fn select(&mut self, index: usize, now: Instant) {
+        if self.selected == Some(index) {
+            return;
         }
+        self.selected = Some(index);
+        self.changed = true;
+        let pair = &mut self.pairs[index];
+        // A pair that was not in use has an old proof, or one that ran out: it is renewed at once, and
+        // there is time for that.
+        if pair.answered.is_none_or(|at| now.saturating_duration_since(at) >= CONSENT_INTERVAL) {
+            pair.due = now;
+        }
+        self.consent = pair.answered.map(|at| at + CONSENT_LOST).max(Some(now + SILENT));
     }
 
     /// When [`Self::tick`] has something to do.
@@ -454,18 +502,16 @@ impl Ice {
     }
 
     fn leave_silence(&mut self, now: Instant) {
-        let recent =
-            |pair: &Pair| pair.answered.max(pair.asked).is_some_and(|at| now.saturating_duration_since(at) < SILENT);
         let Some(selected) = self.selected else { return };
-        if recent(&self.pairs[selected]) || self.pairs[selected].checks < 3 {
+        if !self.pairs[selected].is_silent(now, SILENT) || self.pairs[selected].checks < 3 {
             return;
         }
         let other = (0..self.pairs.len())
             .filter(|&index| index != selected)
-            .filter(|&index| self.pairs[index].state == State::Succeeded && recent(&self.pairs[index]))
+            .filter(|&index| self.pairs[index].state == State::Succeeded && !self.pairs[index].is_silent(now, SILENT))
             .max_by_key(|&index| self.pairs[index].priority);
         if let Some(other) = other {
-            self.select(other);
+            self.select(other, now);
         }
     }
 
@@ -488,9 +534,11 @@ impl Ice {
             message.add(ATTR_USE_CANDIDATE, &[]);
         }
         let pair = &mut self.pairs[index];
-        pair.transaction = transaction;
+        if pair.outstanding.len() >= MAX_OUTSTANDING {
+            pair.outstanding.remove(0);
+        }
+        pair.outstanding.push(Check { transaction, at: now, controlling: self.controlling });
         pair.checks += 1;
-        pair.sent = now;
         pair.due = now
             + match pair.state {
                 State::Succeeded if selected => CONSENT_RETRY,
@@ -634,6 +682,77 @@ mod tests {
         net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
         net.run(Duration::from_secs(5));
         assert!(net.a.selected().is_some() && net.b.selected().is_some());
+    }
+
+    /// Answers come back later than the next check goes out, as on a link whose queues video has filled.
+    #[test]
+    fn a_slow_way_is_found_and_keeps_consent() {
+        for delay in [120, 900] {
+            let mut net = Net::new(true, false, |_| false);
+            net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+            let mut flying: Vec<(Instant, bool, Vec<u8>)> = Vec::new();
+            for _ in 0..6_000 {
+                net.now += Duration::from_millis(10);
+                let (now, later) = (net.now, net.now + Duration::from_millis(delay / 2));
+                let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
+                net.a.tick(now, &mut to_b);
+                net.b.tick(now, &mut to_a);
+                let (landed, rest) = flying.into_iter().partition::<Vec<_>, _>(|(at, ..)| *at <= now);
+                flying = rest;
+                for (_, for_a, bytes) in landed {
+                    match for_a {
+                        true => net.a.handle(now, route("10.0.0.2:8555"), &bytes, &mut to_b),
+                        false => net.b.handle(now, route("10.0.0.1:1000"), &bytes, &mut to_a),
+                    };
+                }
+                flying.extend(to_a.into_iter().map(|datagram| (later, true, datagram.bytes)));
+                flying.extend(to_b.into_iter().map(|datagram| (later, false, datagram.bytes)));
+            }
+            for side in [&net.a, &net.b] {
+                assert!(side.consent_deadline().is_some_and(|at| at > net.now + Duration::from_secs(8)), "{delay} ms");
+                let rtt = side.rtt().unwrap().as_millis() as u64;
+                assert!((delay - 20..=delay + 20).contains(&rtt), "{rtt} of {delay} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_that_is_nominated_long_after_it_was_found_is_used_and_keeps_consent() {
+        let mut net = Net::new(true, false, |_| false);
+        net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+        net.b.add_remote(net.now, Socket::Udp(0), address("10.0.0.3:1000"), 0);
+        net.b.pairs[0].state = State::Succeeded;
+        net.b.pairs[0].answered = Some(net.now);
+        net.run(Duration::from_secs(60));
+        assert_eq!(net.b.selected().unwrap().remote, address("10.0.0.1:1000"));
+        net.lose = |_| true;
+        net.run(STALE);
+        let (mut out, mut answers) = (Vec::new(), Vec::new());
+        net.a.check(0, net.now, &mut out);
+        net.b.handle(net.now, route("10.0.0.3:1000"), &out[0].bytes, &mut answers);
+        assert_eq!(net.b.selected().unwrap().remote, address("10.0.0.3:1000"));
+        assert!(net.b.consent_deadline().unwrap() > net.now, "not lost before it could be asked for");
+        answers.clear();
+        net.b.tick(net.now, &mut answers);
+        assert!(answers.iter().any(|datagram| datagram.route.remote == address("10.0.0.3:1000")), "asked at once");
+    }
+
+    #[test]
+    fn several_checks_that_meet_one_conflict_leave_the_role_once() {
+        let mut net = Net::new(true, true, |_| false);
+        let mut out = Vec::new();
+        for port in 1..=2 {
+            net.a.add_remote(net.now, Socket::Udp(0), SocketAddr::from(([10, 0, 0, 2], port)), 1);
+        }
+        (net.a.tie_breaker, net.b.tie_breaker) = (1, 2);
+        net.a.tick(net.now, &mut out);
+        assert_eq!(out.len(), 2);
+        for datagram in out {
+            let mut answers = Vec::new();
+            net.b.handle(net.now, route("10.0.0.1:1000"), &datagram.bytes, &mut answers);
+            net.a.handle(net.now, datagram.route, &answers[0].bytes, &mut Vec::new());
+        }
+        assert!(!net.a.controlling && net.b.controlling);
     }
 
     #[test]

@@ -36,6 +36,9 @@ const DTLS_MTU: usize = 1200;
 /// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
 const REPLAY_WINDOW: usize = 512;
 
+/// SSRCs of one peer, RTP and RTCP apart: audio, three video layers and their retransmissions need 14.
+const MAX_SSRCS: usize = 64;
+
 /// Who we are to every peer: one certificate for the life of the process (RFC 8827 section 6.5 allows
 /// long-lived ones), so that a session costs no key generation.
 pub struct Identity {
@@ -154,7 +157,22 @@ struct Keys {
     protect: Protect,
     outgoing: Context,
     incoming: Context,
+    /// What `incoming` keeps a state for.
+    ssrcs: Vec<(bool, u32)>,
     gcm: bool,
+}
+
+impl Keys {
+    /// May a packet of this SSRC be looked at? The library keeps a state for each, before it knows
+    /// whether the packet is authentic.
+    fn admits(&mut self, rtcp: bool, ssrc: u32) -> bool {
+        let known = self.ssrcs.contains(&(rtcp, ssrc));
+        if !known && self.ssrcs.len() < MAX_SSRCS {
+            self.ssrcs.push((rtcp, ssrc));
+            return true;
+        }
+        known
+    }
 }
 
 pub struct Session {
@@ -266,7 +284,13 @@ impl Session {
     fn media_datagram(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
         let Some(keys) = &mut self.keys else { return };
         // RFC 5761 section 4: 192..=223 in the second byte is RTCP.
-        if (192..=223).contains(&bytes[1]) {
+        let rtcp = (192..=223).contains(&bytes[1]);
+        let at = if rtcp { 4 } else { 8 };
+        let ssrc = bytes.get(at..at + 4).and_then(|ssrc| Some(u32::from_be_bytes(ssrc.try_into().ok()?)));
+        if !ssrc.is_some_and(|ssrc| keys.admits(rtcp, ssrc)) {
+            return;
+        }
+        if rtcp {
             if let Ok(plain) = keys.incoming.decrypt_rtcp(bytes) {
                 events.push(Event::Rtcp(plain));
             }
@@ -367,6 +391,7 @@ impl Session {
                 crypto,
             )
             .map_err(failed)?,
+            ssrcs: Vec::new(),
             gcm: !matches!(profile, ProtectionProfile::Aes128CmHmacSha1_80),
         });
         Ok(())
@@ -430,7 +455,7 @@ impl Session {
 
     /// A TCP connection of this session ended.
     pub fn lost_socket(&mut self, now: Instant, socket: Socket, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        self.ice.remove_socket(socket);
+        self.ice.remove_socket(now, socket);
         self.after_ice(now, out, events);
     }
 
@@ -597,6 +622,34 @@ mod tests {
             }
             assert!(matches!(pair.events[1].last(), Some(Event::Closed(Reason::ClosedByPeer))));
         }
+    }
+
+    #[test]
+    fn damaged_and_forged_datagrams_neither_fail_nor_fill_the_memory() {
+        let mut pair = Pair::new(false, true);
+        pair.run(Duration::from_millis(50));
+        let from = pair.b.ice().selected().unwrap();
+        let mut number = 1u64;
+        let mut random = || {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (number >> 33) as usize
+        };
+        for _ in 0..20_000 {
+            let first = [0, 1, 20, 21, 22, 23, 128, 144, 160, 176, 191][random() % 11];
+            let mut bytes: Vec<u8> = (0..random() % 80).map(|_| random() as u8).collect();
+            bytes.insert(0, first);
+            if bytes.len() > 20 && random() % 2 == 0 {
+                match first {
+                    0 | 1 => bytes[1..8].copy_from_slice(&[1, 0, 8, 0x21, 0x12, 0xa4, 0x42]),
+                    20..=23 => bytes[1..13].copy_from_slice(&[254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 8]),
+                    _ => bytes[1] = [96, 200, 201, 205][random() % 4],
+                }
+            }
+            pair.events[1].clear();
+            pair.b.handle(pair.now, from, &bytes, &mut Vec::new(), &mut pair.events[1]);
+            assert!(pair.events[1].is_empty(), "{bytes:?}");
+        }
+        assert_eq!(pair.b.keys.as_ref().unwrap().ssrcs.len(), MAX_SSRCS);
     }
 
     #[test]
