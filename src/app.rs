@@ -101,9 +101,21 @@ fn services(config: &Config, ring: Ring) -> Services {
     });
     Services {
         saver,
-        log: Some(Arc::new(move || ring.json_lines())),
+        log: Some(Arc::new(RecentLog(ring))),
         config_path: config.path.clone(),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+    }
+}
+
+struct RecentLog(Ring);
+
+impl http::Log for RecentLog {
+    fn text(&self) -> String {
+        self.0.json_lines()
+    }
+
+    fn clear(&self) {
+        self.0.clear();
     }
 }
 

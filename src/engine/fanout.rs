@@ -135,6 +135,10 @@ fn send_new(
         }
         sender.outbound.advance(numbered);
         sender.last_sent = Some(output.now);
+        if output.buffer.is_empty() {
+            // This packet ended its run and is on its way, too: its number is used up.
+            place = sender.outbound.place();
+        }
     }
     if let Err(full) = output.buffer.flush(output.wire, route) {
         sender.outbound.restore(place);
@@ -177,10 +181,10 @@ pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<
         return;
     }
     for number in lost {
-        let Some((packet, numbered)) = sender.outbound.lost(*number, |key| output.tracks.get(&key).map(|t| &t.ring))
-        else {
-            continue;
-        };
+        // Packets of a track before the present one had another payload type: as they were, or not at all.
+        let ring =
+            |key| sender.track.filter(|track| *track == key).and_then(|key| Some(&output.tracks.get(&key)?.ring));
+        let Some((packet, numbered)) = sender.outbound.lost(*number, ring) else { continue };
         if !peer.budget.take(packet.payload.len()) {
             break;
         }

@@ -1,8 +1,9 @@
 //! The life of streams: started for the first viewer, stopped after the last, healed in between.
 use super::peer::Peer;
 use super::report;
-use super::streams::{START_DEADLINE, Stream, Waiting};
+use super::streams::{START_DEADLINE, Stream, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found};
+use crate::media::codec::Codec;
 use crate::source::ProducerId;
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
@@ -27,7 +28,7 @@ impl Engine {
         for waiting in std::mem::take(&mut stream.waiting) {
             match waiting {
                 Waiting::Offer { offer, reply, .. } => self.on_offer(offer, reply, now),
-                Waiting::Probe { reply, .. } => drop(reply.send(self.describe(name))),
+                Waiting::Probe { wish, reply, .. } => drop(reply.send(self.probe(name, &wish))),
             }
         }
         for viewer in viewers {
@@ -74,6 +75,9 @@ impl Engine {
 
     /// A session left its stream.
     pub(super) fn leave(&mut self, peer: &Peer, key: u32, now: Instant) {
+        for receiver in &peer.receivers {
+            self.tracks.remove(&receiver.track);
+        }
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
         stream.viewers.retain(|viewer| *viewer != key);
         if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
@@ -86,9 +90,6 @@ impl Engine {
             if restart {
                 self.start_source(&peer.stream, now);
             }
-        }
-        for receiver in &peer.receivers {
-            self.tracks.remove(&receiver.track);
         }
         self.rest(&peer.stream, now);
     }
@@ -104,7 +105,7 @@ impl Engine {
         if stream.running.is_some() {
             stream.stop_at.get_or_insert(now + self.linger);
         }
-        if stream.deleted {
+        if stream.deleted && stream.publisher.is_none() {
             self.stop_source(name);
             self.streams.remove(name);
         }
@@ -132,13 +133,33 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_probe(&mut self, name: &str, reply: oneshot::Sender<Result<Value, Error>>, now: Instant) {
+    pub(super) fn on_probe(
+        &mut self,
+        name: &str,
+        wish: Wish,
+        reply: oneshot::Sender<Result<Value, Error>>,
+        now: Instant,
+    ) {
         match self.streams.get(name) {
             Some(stream) if !stream.is_live() && !stream.sources.is_empty() => {
-                self.wait_for(name, Waiting::Probe { reply, until: now + START_DEADLINE }, now);
+                self.wait_for(name, Waiting::Probe { wish, reply, until: now + START_DEADLINE }, now);
             }
-            _ => drop(reply.send(self.describe(name))),
+            _ => drop(reply.send(self.probe(name, &wish))),
         }
+    }
+
+    fn probe(&self, name: &str, wish: &Wish) -> Result<Value, Error> {
+        let shown = self.describe(name)?;
+        let tracks = self.streams.get(name).map(Stream::tracks).unwrap_or_default();
+        let codecs: Vec<&Codec> = tracks.iter().filter_map(|key| Some(&self.tracks.get(key)?.info.codec)).collect();
+        if wish.fits(codecs.iter().copied()) {
+            return Ok(shown);
+        }
+        let have: Vec<String> = codecs.iter().map(ToString::to_string).collect();
+        let have = if have.is_empty() { "no track".into() } else { have.join(", ") };
+        let speaker = if wish.microphone.is_some() { ", and no source of it takes a microphone's sound" } else { "" };
+        let message = format!("streams: codecs not matched: the stream has {have}{speaker}");
+        Err(Error::new(ErrorKind::CodecMismatch, message))
     }
 
     pub(super) fn put_stream(&mut self, name: &str, sources: Vec<String>, now: Instant) -> Result<(), Error> {
@@ -157,10 +178,12 @@ impl Engine {
         stream.sources = sources;
         stream.last_error = None;
         stream.failures = 0;
-        let restart = stream.running.take().is_some() || stream.retry_at.take().is_some();
+        stream.retry_at = None;
+        let old = stream.running.take();
         let viewers = stream.viewers.clone();
         let wanted = stream.wanted() && stream.publisher.is_none();
-        if restart {
+        if let Some(old) = old {
+            self.drop_tracks(&old.tracks);
             viewers.iter().for_each(|viewer| self.bind(*viewer));
         }
         if wanted && self.streams.get(name).is_some_and(|stream| !stream.sources.is_empty()) {

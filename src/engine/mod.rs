@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use streams::Stream;
+use streams::{Stream, Wish};
 use tokio::sync::{mpsc, watch};
 use track::Track;
 use wire::{Wire, WireEvent};
@@ -46,6 +46,9 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Time that peers are given to hear of the end.
 const FAREWELL: Duration = Duration::from_millis(50);
 
+/// Both ends of the queue that sources write to.
+type SourceQueue = (mpsc::Sender<(ProducerId, SourceEvent)>, mpsc::Receiver<(ProducerId, SourceEvent)>);
+
 pub struct Engine {
     identity: Identity,
     wire: Wire,
@@ -59,7 +62,7 @@ pub struct Engine {
     streams: BTreeMap<String, Stream>,
     tracks: HashMap<u32, Track>,
     next_producer: u64,
-    sources: (mpsc::Sender<(ProducerId, SourceEvent)>, mpsc::Receiver<(ProducerId, SourceEvent)>),
+    sources: SourceQueue,
     /// Datagrams to send and events to handle of the step at hand; kept for their memory.
     out: Vec<Datagram>,
     events: Vec<Event>,
@@ -230,7 +233,7 @@ impl Engine {
 
     fn tick_peer(&mut self, key: u32, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let woken = peer.wake.take().is_some_and(|at| at <= now);
+        let woken = peer.wake.take_if(|at| *at <= now).is_some();
         peer.session.tick(now, &mut self.out, &mut self.events);
         peer.report(now, &self.tracks, &mut self.out);
         peer.feedback(now, &mut self.out);
@@ -332,7 +335,9 @@ impl Engine {
                 drop(reply.send(Ok(Value::Object(all.collect()))));
             }
             Command::Stream { name, reply } => drop(reply.send(self.describe(&name))),
-            Command::Probe { name, reply, .. } => self.on_probe(&name, reply, now),
+            Command::Probe { name, video, audio, microphone, reply } => {
+                self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
+            }
             Command::PutStream { name, sources, reply } => drop(reply.send(self.put_stream(&name, sources, now))),
             Command::DeleteStream { name, reply } => {
                 self.delete_stream(&name, now);

@@ -73,7 +73,7 @@ impl Engine {
     /// Starts the stream if need be; `waiting` is answered when its tracks are known.
     pub(super) fn wait_for(&mut self, name: &str, waiting: Waiting, now: Instant) {
         let Some(stream) = self.streams.get_mut(name) else { return waiting.refuse(stream_not_found()) };
-        if let Err(waiting) = stream.wait(waiting) {
+        if let Some(waiting) = stream.wait(waiting) {
             return waiting.refuse(Error::new(ErrorKind::Full, "too many viewers wait for this stream's source"));
         }
         stream.stop_at = None;
@@ -136,7 +136,6 @@ impl Engine {
                     rtx_payload_type: codec.rtx,
                     ssrc: section.ssrcs.first().copied(),
                     nack: codec.nack,
-                    pli: codec.pli,
                 };
                 Some(Receiver { inbound: Inbound::new(agreed), track, wants_keyframe: false, epoch: None })
             })
@@ -146,9 +145,10 @@ impl Engine {
         let stream = self.streams.get_mut(&offer.stream).ok_or_else(stream_not_found)?;
         // The newest publisher wins: one that crashed and came back must not wait for its own ghost.
         let replaced = stream.publisher.replace((key, tracks));
-        stream.running = None;
+        let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
         stream.retry_at = None;
         stream.last_error = None;
+        self.drop_tracks(&stopped);
         if let Some((old, _)) = replaced {
             log::info!(target: "streams", "publisher replaced stream={:?}", offer.stream);
             self.remove_peer(old, Reason::ClosedByUs);
@@ -289,7 +289,7 @@ impl Engine {
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
         self.add_candidates(&mut peer, &remote.candidates, now);
-        let answer = Answer { id, sdp, candidates, etag: peer.etag(), publishes };
+        let answer = Answer { id, sdp, candidates, etag: peer.etag() };
         Ok((peer, answer))
     }
 
@@ -345,10 +345,12 @@ impl Engine {
                 "If-Match names an older ICE session than the present one",
             ));
         }
-        let restart = trickle.credentials.filter(|(ufrag, pwd)| {
-            let known = peer.session.ice().remote();
-            *ufrag != known.ufrag || *pwd != known.pwd
-        });
+        let known = peer.session.ice().remote();
+        let restart = trickle.credentials.filter(|(ufrag, pwd)| *ufrag != known.ufrag || *pwd != known.pwd);
+        if restart.as_ref().is_some_and(|(ufrag, _)| *ufrag == known.ufrag) {
+            let message = "the ice-ufrag is this session's but the ice-pwd is not; an ICE restart changes both";
+            return Err(Error::new(ErrorKind::Unprocessable, message));
+        }
         let Some((ufrag, pwd)) = restart else {
             self.add_candidates(peer, &trickle.candidates, now);
             return Ok(Trickled::Taken);

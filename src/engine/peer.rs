@@ -207,6 +207,8 @@ impl Budget {
     const BURST: usize = 96 << 10;
     /// Bytes for each millisecond, 128 Mbit/s: far above any camera, below what switches of small networks carry.
     const PER_MS: usize = 16_000;
+    /// Microseconds after which the bucket is full in any case.
+    const FULL_AFTER_US: u128 = 10_000;
     /// How long to wait when nothing is left.
     pub const REFILL: Duration = Duration::from_millis(4);
 
@@ -215,7 +217,8 @@ impl Budget {
     }
 
     pub fn refill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.at).as_micros() as usize;
+        // Bounded, so that a long pause does not overflow where words have 32 bits.
+        let elapsed = now.saturating_duration_since(self.at).as_micros().min(Self::FULL_AFTER_US) as usize;
         self.tokens = (self.tokens + elapsed * Self::PER_MS / 1000).min(Self::BURST);
         self.at = now;
     }
@@ -231,5 +234,5 @@ impl Budget {
 /// NTP time in 32.32 bits (RFC 5905 section 6).
 pub fn ntp_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs() + NTP_EPOCH) << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+    ((since.as_secs() + NTP_EPOCH) << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
 }

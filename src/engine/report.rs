@@ -75,6 +75,17 @@ fn receivers(keys: &[u32], tracks: &HashMap<u32, Track>) -> Value {
         value["childs"] = json!(track.viewers);
         value["bytes"] = json!(track.bytes);
         value["packets"] = json!(track.packets);
+        if let Some(([idc, _, level], (width, height))) = track.picture {
+            value["codec"]["profile"] = json!(match idc {
+                66 => "Baseline",
+                77 => "Main",
+                100 => "High",
+                _ => "other",
+            });
+            value["codec"]["level"] = json!(level);
+            value["width"] = json!(width);
+            value["height"] = json!(height);
+        }
         Some(value)
     });
     Value::Array(list.collect())

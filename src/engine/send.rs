@@ -25,6 +25,10 @@ impl SendBuffer {
         Self { bytes: Vec::with_capacity(MAX_RUN), segment: 0, count: 0, max_segments: 1, sends: 0 }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Forgets what was not sent.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -33,8 +33,12 @@ impl Engine {
             let outcome = peer.session.handle(now, route, bytes, &mut engine.out, &mut engine.events);
             if outcome == Outcome::Accepted && ice::is_stun(bytes) {
                 let known = (route.socket, route.remote);
-                if !peer.routes.contains(&known) && peer.routes.len() < MAX_ROUTES {
-                    peer.routes.push(known);
+                let listed = peer.routes.contains(&known);
+                if listed || peer.routes.len() < MAX_ROUTES {
+                    if !listed {
+                        peer.routes.push(known);
+                    }
+                    // An address translator may give a dead session's address to this one: the latest proof counts.
                     engine.by_route.insert(known, key);
                 }
             }
@@ -95,18 +99,18 @@ impl Engine {
     fn on_rtp(&mut self, key: u32, packet: BytesMut, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(header) = Header::read(&packet) else { return };
-        if let Some(twcc) = &mut peer.twcc {
-            if let Some(value) = header.extension(&packet, twcc.extension) {
-                twcc.arrived(now, value);
-            }
+        if let Some(twcc) = &mut peer.twcc
+            && let Some(value) = header.extension(&packet, twcc.extension)
+        {
+            twcc.arrived(now, value);
         }
         let takes = |receiver: &&mut Receiver| receiver.inbound.takes(header.payload_type);
         let Some(receiver) = peer.receivers.iter_mut().find(takes) else { return };
         let first = receiver.inbound.packets() == 0;
-        if let Some(packet) = receiver.inbound.rtp(now, &header, packet) {
-            if let Some(track) = self.tracks.get_mut(&receiver.track) {
-                track.push(packet, now);
-            }
+        if let Some(packet) = receiver.inbound.rtp(now, &header, packet)
+            && let Some(track) = self.tracks.get_mut(&receiver.track)
+        {
+            track.push(packet, now);
         }
         // The first picture of a publisher is a keyframe; if it was lost, ask at once.
         let track = receiver.track;
@@ -159,11 +163,17 @@ impl Engine {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         let now = Instant::now();
         let mut out = Vec::new();
-        peer.session.shut(now, &mut out);
+        // What failed once is not asked again: this runs outside of the guard.
+        if reason != Reason::Fault {
+            peer.session.shut(now, &mut out);
+        }
         self.wire.send(&mut out);
         self.by_id.remove(&peer.id);
         self.by_ufrag.retain(|_, owner| *owner != key);
         for route in &peer.routes {
+            if self.by_route.get(route) != Some(&key) {
+                continue;
+            }
             self.by_route.remove(route);
             if let Socket::Tcp(number) = route.0 {
                 self.wire.close(number);

@@ -1,4 +1,5 @@
 //! A stream in the engine: its sources and publisher, who watches, and when it starts, stops and heals.
+use crate::media::codec::{Codec, Kind};
 use crate::source::{self, ProducerId, SourceEvent, SourceRequest};
 use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::Value;
@@ -18,10 +19,34 @@ const MAX_WAITING: usize = 64;
 /// Requests to a source that wait; further ones say nothing new.
 const SOURCE_REQUESTS: usize = 4;
 
+/// What a probe asks of a stream: for each kind a comma-separated list of codec names, empty for any.
+#[derive(Debug, Default)]
+pub struct Wish {
+    pub video: Option<String>,
+    pub audio: Option<String>,
+    pub microphone: Option<String>,
+}
+
+impl Wish {
+    /// Does any of these tracks fit? A microphone needs a source that takes sound, which none does yet.
+    pub fn fits<'a>(&self, mut codecs: impl Iterator<Item = &'a Codec>) -> bool {
+        codecs.any(|codec| {
+            let wish = match codec.kind() {
+                Kind::Video => &self.video,
+                Kind::Audio => &self.audio,
+            };
+            wish.as_deref().is_some_and(|names| {
+                matches!(names, "" | "all" | "copy")
+                    || names.split(',').any(|name| name.trim().eq_ignore_ascii_case(codec.sdp_name()))
+            })
+        })
+    }
+}
+
 /// Somebody who waits for the stream's tracks to be known.
 pub enum Waiting {
     Offer { offer: Offer, reply: oneshot::Sender<Result<Answer, Error>>, until: Instant },
-    Probe { reply: oneshot::Sender<Result<Value, Error>>, until: Instant },
+    Probe { wish: Wish, reply: oneshot::Sender<Result<Value, Error>>, until: Instant },
 }
 
 impl Waiting {
@@ -139,12 +164,13 @@ impl Stream {
         self.retry_at = self.wanted().then(|| now + wait);
     }
 
-    pub fn wait(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+    /// Answers whom there is no room for.
+    pub fn wait(&mut self, waiting: Waiting) -> Option<Waiting> {
         if self.waiting.len() >= MAX_WAITING {
-            return Err(waiting);
+            return Some(waiting);
         }
         self.waiting.push(waiting);
-        Ok(())
+        None
     }
 
     /// When this stream needs attention.

@@ -1,4 +1,6 @@
 //! A producer's track: its ring, its clock, and who watches it.
+use crate::media::codec::Codec;
+use crate::media::keyframe;
 use crate::media::packet::Packet;
 use crate::media::ring::{MAX_BYTES, Pushed, Ring};
 use crate::source::TrackInfo;
@@ -22,6 +24,8 @@ pub struct Track {
     /// Can its producer make a keyframe on demand?
     pub asks: bool,
     keyframe_asked: Option<Instant>,
+    /// `profile-level-id` and size of an H.264 picture, as its parameter sets say.
+    pub picture: Option<([u8; 3], (u32, u32))>,
     pub packets: u64,
     pub bytes: u64,
     pub last_packet: Option<Instant>,
@@ -39,6 +43,7 @@ impl Track {
             reported: false,
             asks,
             keyframe_asked: None,
+            picture: None,
             packets: 0,
             bytes: 0,
             last_packet: None,
@@ -49,9 +54,15 @@ impl Track {
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
         self.last_packet = Some(now);
+        if packet.keyframe && self.info.codec == Codec::H264 {
+            let picture = keyframe::h264_profile(&packet.payload).zip(keyframe::h264_resolution(&packet.payload));
+            self.picture = picture.or(self.picture);
+        }
         let (seq, timestamp) = (packet.seq, packet.timestamp);
         match self.ring.push(packet, now) {
-            Pushed::Appended | Pushed::Restarted => {
+            pushed @ (Pushed::Appended | Pushed::Restarted) => {
+                // Another RTP stream has another clock, until its first report from arrival.
+                self.reported &= pushed == Pushed::Appended;
                 if !self.reported {
                     self.clock = Some((now, timestamp));
                 }
@@ -74,8 +85,9 @@ impl Track {
     /// What the track's clock shows now.
     pub fn timestamp_at(&self, now: Instant) -> Option<u32> {
         let (at, timestamp) = self.clock?;
-        let rate = u64::from(self.info.codec.clock_rate());
-        let ticks = |duration: Duration| (duration.as_micros() as u64 * rate / 1_000_000) as u32;
+        let rate = u128::from(self.info.codec.clock_rate());
+        // The publisher's reports may name any moment: wide enough for all of them.
+        let ticks = |duration: Duration| (duration.as_micros() * rate / 1_000_000) as u32;
         Some(match now.checked_duration_since(at) {
             Some(after) => timestamp.wrapping_add(ticks(after)),
             None => timestamp.wrapping_sub(ticks(at - now)),

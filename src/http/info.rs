@@ -1,6 +1,7 @@
 //! What the relay says about itself: `/api`, schemes, log, state.
 use super::errors::{Door, response};
-use super::policy::SCHEMES;
+use super::head::Method;
+use super::policy::{SCHEMES, check_change};
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
@@ -28,9 +29,22 @@ pub fn schemes() -> Response {
     Response::json(&json!(SCHEMES))
 }
 
-/// `/api/log`: one JSON object in each line.
-pub fn log(app: &App) -> Response {
-    let text = app.services.log.as_ref().map(|log| log()).unwrap_or_default();
+/// `/api/log`: one JSON object in each line; DELETE empties it.
+pub fn log(app: &App, request: &Request) -> Response {
+    let log = app.services.log.as_ref();
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Delete => {
+            let (origin, host, site) = (&request.origin, &request.host, &request.fetch_site);
+            if let Err(refusal) = check_change(origin.as_deref(), host.as_deref(), site.as_deref()) {
+                return refusal;
+            }
+            log.inspect(|log| log.clear());
+            return Response::new(200);
+        }
+        _ => return Response::text(405, "GET shows the log, DELETE empties it").with("Allow", "GET, HEAD, DELETE"),
+    }
+    let text = log.map(|log| log.text()).unwrap_or_default();
     Response::new(200).body("application/jsonlines", text.into_bytes()).with("Cache-Control", "no-store")
 }
 

@@ -58,15 +58,19 @@ const BLOCKING_KEEP: Duration = Duration::from_secs(2);
 /// caller of the API. Called on a thread that may block.
 pub type Saver = Arc<dyn Fn(&str, Option<&[String]>) -> Result<(), String> + Send + Sync>;
 
-/// The recent log, one JSON object in each line.
-pub type LogText = Arc<dyn Fn() -> String + Send + Sync>;
+/// The recent log.
+pub trait Log: Send + Sync {
+    /// One JSON object in each line.
+    fn text(&self) -> String;
+    fn clear(&self);
+}
 
 /// What the front needs besides the engine.
 #[derive(Clone, Default)]
 pub struct Services {
     /// `None`: there is no configuration file, changes last until the next start.
     pub saver: Option<Saver>,
-    pub log: Option<LogText>,
+    pub log: Option<Arc<dyn Log>>,
     /// Shown by `/api`.
     pub config_path: Option<PathBuf>,
     /// This machine's name, allowed in `Host`.

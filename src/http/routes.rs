@@ -63,7 +63,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
         "/api" => info::api(app, &request),
         "/api/streams" => streams::answer(app, request).await,
         "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
-        "/api/log" => only_get(&request).unwrap_or_else(|| info::log(app)),
+        "/api/log" => info::log(app, &request),
         "/api/session" => match only_get(&request) {
             Some(refusal) => refusal,
             None => info::session(app, &request).await,

@@ -104,33 +104,6 @@ fn fragment(buffer: &mut BytesMut, sizes: &mut Vec<usize>, nal: &[u8]) {
     }
 }
 
-/// NAL units of an Annex B byte stream (B.1.1) without their start codes and trailing zero bytes. What stands before the first
-/// start code is left out; the last NAL unit reaches to the end of `stream`.
-pub fn annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = after_start_code(stream);
-    std::iter::from_fn(move || {
-        loop {
-            let from = rest?;
-            let end = start_code(from).unwrap_or(from.len());
-            rest = after_start_code(&from[end..]);
-            let zeros = from[..end].iter().rev().take_while(|byte| **byte == 0).count();
-            let nal = &from[..end - zeros];
-            if !nal.is_empty() {
-                return Some(nal);
-            }
-        }
-    })
-}
-
-/// Position of the next `00 00 01`.
-fn start_code(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(3).position(|window| window == [0, 0, 1])
-}
-
-fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
-    start_code(bytes).map(|at| &bytes[at + 3..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,19 +187,5 @@ mod tests {
     fn an_access_unit_of_nothing_but_filler_sends_nothing() {
         let filler = nal(0x0c, 100);
         assert!(H264Packetiser::default().access_unit(0, [&filler[..], &[]]).is_empty());
-    }
-
-    #[test]
-    fn annex_b_is_split_at_both_kinds_of_start_code() {
-        let stream = [9, 0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 2, 0, 0, 0, 1, 0x65, 0, 3, 0, 0];
-        let nals: Vec<&[u8]> = annex_b(&stream).collect();
-        assert_eq!(nals, [&[0x67, 1][..], &[0x68, 2], &[0x65, 0, 3]]);
-    }
-
-    #[test]
-    fn annex_b_without_a_nal_unit_is_empty() {
-        for stream in [&[][..], &[0, 0], &[1, 2, 3], &[0, 0, 1], &[0, 0, 1, 0, 0, 1]] {
-            assert_eq!(annex_b(stream).count(), 0, "{stream:?}");
-        }
     }
 }

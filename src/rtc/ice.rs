@@ -167,6 +167,11 @@ impl Ice {
         self.pairs.get(self.selected?)?.rtt
     }
 
+    /// Some pair works, whether the peer chose it or not.
+    pub fn is_reachable(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.answered.is_some())
+    }
+
     /// Authentic requests that came in: with none of them, no packet of the peer reaches us.
     pub fn requests_seen(&self) -> u32 {
         self.requests_seen

@@ -180,7 +180,7 @@ fn open(out: &mut Vec<u8>, count: u8, kind: u8) -> usize {
     out.len() - 4
 }
 
-fn close(out: &mut Vec<u8>, at: usize) {
+fn close(out: &mut [u8], at: usize) {
     let words = ((out.len() - at) / 4 - 1) as u16;
     out[at + 2..at + 4].copy_from_slice(&words.to_be_bytes());
 }

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 
 /// A peer that no route was found to within this time is given up.
 pub const ICE_DEADLINE: Duration = Duration::from_secs(15);
+/// Some peers nominate a route only when every check that a firewall swallows has timed out: with a
+/// route that works they get this long.
+pub const NOMINATION_DEADLINE: Duration = Duration::from_secs(30);
 /// A handshake that did not end within this time after ICE is given up.
 pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
 /// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
@@ -94,8 +97,10 @@ impl State {
 pub enum Reason {
     /// No datagram of the peer reached us.
     NothingReceived,
-    /// The peer's checks reached us, our answers did not reach it, or it chose no route.
+    /// The peer's checks reached us, our answers did not reach it.
     NoRoute,
+    /// Routes work both ways, the peer chose none.
+    NotNominated,
     HandshakeTimeout,
     /// The peer's certificate or parameters are not those of its description.
     HandshakeFailed,
@@ -116,6 +121,9 @@ impl Reason {
             }
             Reason::NoRoute => {
                 "the peer's packets arrive but our answers do not; look at the routing and firewall of the way back"
+            }
+            Reason::NotNominated => {
+                "a route works both ways but the peer chose none within 30 s; it may still wait for addresses that it cannot reach"
             }
             Reason::HandshakeTimeout => {
                 "the way is open but the DTLS handshake did not end within 10 s; large packets may be lost on it"
@@ -368,11 +376,15 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match self.state {
             State::Closed => return None,
-            State::Checking => Some(self.since + ICE_DEADLINE),
+            State::Checking => Some(self.since + self.ice_deadline()),
             State::Handshaking => Some(self.since + DTLS_DEADLINE),
             State::Connected => self.ice.consent_deadline(),
         };
         [phase, self.ice.deadline(), self.dtls_retry()].into_iter().flatten().min()
+    }
+
+    fn ice_deadline(&self) -> Duration {
+        if self.ice.is_reachable() { NOMINATION_DEADLINE } else { ICE_DEADLINE }
     }
 
     fn dtls_retry(&self) -> Option<Instant> {
@@ -388,9 +400,13 @@ impl Session {
         let overdue = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
         match self.state {
             State::Closed => return,
-            State::Checking if overdue(self.since, ICE_DEADLINE) => {
-                let heard = self.ice.requests_seen() > 0;
-                return self.close(if heard { Reason::NoRoute } else { Reason::NothingReceived }, events);
+            State::Checking if overdue(self.since, self.ice_deadline()) => {
+                let reason = match (self.ice.is_reachable(), self.ice.requests_seen()) {
+                    (true, _) => Reason::NotNominated,
+                    (false, 0) => Reason::NothingReceived,
+                    (false, _) => Reason::NoRoute,
+                };
+                return self.close(reason, events);
             }
             State::Handshaking if overdue(self.since, DTLS_DEADLINE) => {
                 return self.close(Reason::HandshakeTimeout, events);

@@ -8,8 +8,6 @@ use rtc::srtp::protection_profile::ProtectionProfile;
 
 /// Length of the RTP header that we write: no CSRCs, no extensions.
 pub const HEADER: usize = 12;
-/// Longest authentication tag of any profile.
-pub const MAX_TAG: usize = 16;
 const CM_TAG: usize = 10;
 const GCM_TAG: usize = 16;
 

@@ -106,7 +106,6 @@ pub struct Agreed {
     pub rtx_payload_type: Option<u8>,
     pub ssrc: Option<u32>,
     pub nack: bool,
-    pub pli: bool,
 }
 
 #[derive(Debug)]
@@ -160,10 +159,6 @@ impl Inbound {
         self.received
     }
 
-    pub fn last_arrival(&self) -> Option<Instant> {
-        self.last_arrival
-    }
-
     /// Does a packet of this payload type belong here?
     pub fn takes(&self, payload_type: u8) -> bool {
         payload_type == self.agreed.payload_type || Some(payload_type) == self.agreed.rtx_payload_type
@@ -189,7 +184,10 @@ impl Inbound {
             // RFC 4588 section 4: the original number comes first. Padding-only packets carry none.
             number = u16::from_be_bytes([*packet.first()?, *packet.get(1)?]);
             packet = packet.slice(2..);
-            self.ssrc?;
+            // Without a number of the stream itself there is nothing to extend from.
+            if self.received == 0 {
+                return None;
+            }
         } else if self.ssrc != Some(header.ssrc) {
             let silent = self.last_arrival.is_none_or(|at| now.saturating_duration_since(at) > SSRC_SILENCE);
             if self.ssrc.is_some() && !silent {
@@ -201,6 +199,10 @@ impl Inbound {
                 self.highest = (self.highest | 0xffff) + (1 << 20);
                 self.highest = self.highest & !0xffff | u64::from(number.wrapping_sub(1));
                 self.missing.clear();
+                // The jump is no loss, and the old stream's clock says nothing about the new one's.
+                self.first = self.highest + 1 - self.received;
+                self.reported = (self.received, self.received);
+                (self.jitter, self.last_transit, self.sender_report) = (0.0, None, None);
             }
         }
         let seq = self.extend(number);
@@ -309,7 +311,7 @@ mod tests {
     use super::*;
 
     fn agreed() -> Agreed {
-        Agreed { codec: Codec::H264, payload_type: 96, rtx_payload_type: Some(97), ssrc: None, nack: true, pli: true }
+        Agreed { codec: Codec::H264, payload_type: 96, rtx_payload_type: Some(97), ssrc: None, nack: true }
     }
 
     fn packet(payload_type: u8, seq: u16, ssrc: u32, payload: &[u8]) -> BytesMut {
@@ -378,6 +380,19 @@ mod tests {
         assert!(push(&mut inbound, now, packet(96, 900, 6, b"x")).is_none());
         let later = push(&mut inbound, now + Duration::from_secs(1), packet(96, 901, 6, b"x")).unwrap();
         assert!(later.seq > FIRST + 100_000 && later.seq as u16 == 901);
+        assert_eq!(inbound.lost(), 0, "the jump is no loss");
+        assert_eq!(inbound.report(now).unwrap().fraction_lost, 0);
+    }
+
+    #[test]
+    fn a_retransmission_ahead_of_the_first_packet_does_not_set_the_numbering() {
+        let mut inbound = Inbound::new(Agreed { ssrc: Some(5), ..agreed() });
+        let now = Instant::now();
+        assert!(push(&mut inbound, now, packet(97, 1, 6, &[0x9c, 0x3f, b'y'])).is_none());
+        let first = push(&mut inbound, now, packet(96, 40_000, 5, b"x")).unwrap();
+        assert_eq!(first.seq, FIRST + 40_000);
+        assert_eq!(push(&mut inbound, now, packet(96, 40_001, 5, b"x")).unwrap().seq, FIRST + 40_001);
+        assert_eq!(inbound.lost(), 0);
     }
 
     #[test]

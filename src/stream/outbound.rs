@@ -106,12 +106,18 @@ impl Outbound {
             // The same ring: the numbering of live packets stays as it was.
             Some(old) => {
                 let base_out = old.base_out.wrapping_add(newest.wrapping_sub(old.base_src));
-                let already = self.last_timestamp.wrapping_sub(base_out) as i32 >= 0;
                 let step =
                     ring.frame_interval().filter(|ticks| *ticks < self.clock_rate).unwrap_or(self.clock_rate / 30);
-                // Pictures that were sent before are sent again within half a frame's time.
-                let (ahead, shrink) =
-                    if already { (step / 2, span / (step / 2).max(1) + 1) } else { (0, FAST_FORWARD) };
+                let passed = self.last_timestamp.wrapping_sub(base_out) as i32;
+                let (ahead, shrink) = if passed >= 0 {
+                    // Pictures that were sent before are sent again within half of the time that is left
+                    // until the next one.
+                    let half = (step.saturating_sub(passed.unsigned_abs()) / 2).max(1);
+                    (passed.unsigned_abs().wrapping_add(half), span / half + 1)
+                } else {
+                    // A viewer that is still catching up must not go back in time.
+                    (0, FAST_FORWARD.max(span / passed.unsigned_abs() + 1))
+                };
                 Segment { track, generation: ring.generation(), src, out: 0, base_src: newest, base_out, ahead, shrink }
             }
             None => Segment {
@@ -168,12 +174,15 @@ impl Outbound {
     }
 
     /// Numbering for a packet that filled a gap which this cursor had passed; `None` if it was never due here.
-    pub fn late(&self, packet: &Packet) -> Option<Numbered> {
-        let segment = self.current()?;
+    pub fn late(&mut self, packet: &Packet) -> Option<Numbered> {
+        let segment = *self.current()?;
         if packet.seq < segment.src || packet.seq >= self.next? {
             return None;
         }
-        Some(Numbered { seq: segment.out + (packet.seq - segment.src), timestamp: segment.timestamp(packet.timestamp) })
+        let seq = segment.out + (packet.seq - segment.src);
+        // The cursor may have passed the gap without sending what follows it: the number is used up now.
+        self.next_out = self.next_out.max(seq + 1);
+        Some(Numbered { seq, timestamp: segment.timestamp(packet.timestamp) })
     }
 
     /// Finds what a 16-bit number of a NACK meant (RFC 4585 section 6.2.1): the packet, exactly as it
@@ -304,6 +313,45 @@ mod tests {
         rises(&sent);
         let pause = sent[10].1.timestamp.wrapping_sub(sent[9].1.timestamp);
         assert!((90_000..100_000).contains(&pause), "a second away is a second in time: {pause}");
+    }
+
+    #[test]
+    fn keyframes_replayed_before_anything_new_came_or_while_catching_up_never_go_back_in_time() {
+        let ring = ring(0..90, 60);
+        let mut out = Outbound::new(0, 0, 90_000);
+        out.start(1, &ring, 60, 0);
+        let mut sent = Vec::new();
+        for _ in 0..10 {
+            let (packet, numbered) = out.peek(&ring).unwrap();
+            sent.push((packet.seq, numbered));
+            out.advance(numbered);
+        }
+        for _ in 0..4 {
+            out.start(1, &ring, 60, 0);
+            sent.extend(drain(&mut out, &ring));
+        }
+        rises(&sent);
+    }
+
+    #[test]
+    fn a_number_that_a_late_packet_took_is_not_given_again() {
+        let mut ring = ring(0..3, 10);
+        push(&mut ring, 4, 10);
+        let mut out = Outbound::new(1, 1, 90_000);
+        out.start(1, &ring, 0, 0);
+        for _ in 0..3 {
+            let (_, numbered) = out.peek(&ring).unwrap();
+            out.advance(numbered);
+        }
+        assert!(out.peek(&ring).is_some(), "looked at, but the budget ended");
+        push(&mut ring, 3, 10);
+        let late = out.late(ring.get(3).unwrap()).unwrap();
+        for seq in 5..=10 {
+            push(&mut ring, seq, 10);
+        }
+        out.start(1, &ring, 10, 0);
+        let (_, keyframe) = out.peek(&ring).unwrap();
+        assert!(keyframe.seq > late.seq, "{keyframe:?} after {late:?}");
     }
 
     #[test]

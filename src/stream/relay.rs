@@ -84,8 +84,6 @@ pub struct Answer {
     pub candidates: Vec<String>,
     /// Strong entity tag with its quotes (`"1f3a…"`); names the ICE generation.
     pub etag: String,
-    /// This session publishes (WHIP) rather than views.
-    pub publishes: bool,
 }
 
 /// What a PATCH or a WebSocket brings of the peer's candidates.

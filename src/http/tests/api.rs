@@ -160,10 +160,22 @@ async fn pages_of_other_ports_may_look_but_not_change() {
     assert_eq!(world.asked(), ["delete cam"]);
 }
 
+struct Lines(Mutex<String>);
+
+impl crate::http::Log for Lines {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
 #[tokio::test]
 async fn the_relays_own_addresses_answer() {
     let services = Services {
-        log: Some(Arc::new(|| "{\"message\":\"a\"}\n".into())),
+        log: Some(Arc::new(Lines(Mutex::new("{\"message\":\"a\"}\n".into())))),
         config_path: Some("/etc/porthole.yaml".into()),
         ..Services::default()
     };
@@ -174,6 +186,9 @@ async fn the_relays_own_addresses_answer() {
     assert_eq!(object(&world.ask("GET /api", "", "").await)["config_path"], "/etc/porthole.yaml");
     let log = world.ask("GET /api/log", "", "").await;
     assert_eq!((field(&log, "Content-Type"), body(&log)), (Some("application/jsonlines"), "{\"message\":\"a\"}\n"));
+    assert_eq!(status(&world.ask("DELETE /api/log", "Origin: http://elsewhere.lan\r\n", "").await), 403);
+    assert_eq!(status(&world.ask("DELETE /api/log", "", "").await), 200);
+    assert_eq!(body(&world.ask("GET /api/log", "", "").await), "");
     for (line, expected) in [
         ("GET /api/frame.jpeg?src=cam", 501),
         ("GET /api/hls/playlist.m3u8", 501),

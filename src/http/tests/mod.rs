@@ -109,7 +109,6 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                     sdp: format!("v=0\r\ns={} {}\r\n", offer.format, offer.user_agent),
                     candidates: vec!["candidate:1 1 udp 1 10.0.0.1 8555 typ host".into()],
                     etag: "\"one\"".into(),
-                    publishes: false,
                 });
                 let answer = match offer.stream.as_str() {
                     "hevc" => Err(Error::new(

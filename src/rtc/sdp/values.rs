@@ -13,15 +13,6 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The same flow seen from the other side.
-    pub fn reverse(self) -> Direction {
-        match self {
-            Direction::SendOnly => Direction::RecvOnly,
-            Direction::RecvOnly => Direction::SendOnly,
-            same => same,
-        }
-    }
-
     pub fn sends(self) -> bool {
         matches!(self, Direction::SendRecv | Direction::SendOnly)
     }

@@ -291,37 +291,4 @@ mod tests {
         }
         assert_eq!(options.format().level(), 22);
     }
-
-    /// Prints sizes (mean, largest) and median time, and leaves streams to look at: `cargo test --release measure -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement, not a promise"]
-    fn measure() {
-        for source in [
-            "test:",
-            "test:?pattern=bars",
-            "test:?fps=30&pattern=noise&bitrate=3M",
-            "test:?size=320x240",
-            "test:?size=1280x720&fps=30",
-            "test:?size=1920x1080&fps=30",
-        ] {
-            let (mut camera, options) = camera(source);
-            let (mut stream, mut keyframes, mut others) = (vec![], vec![], vec![]);
-            let mut costs = [vec![], vec![]];
-            for n in 0..300 {
-                let wall_clock = START + Duration::from_secs(1) * n / options.fps;
-                let before = std::time::Instant::now();
-                let nals = camera.frame(n, wall_clock);
-                costs[usize::from(is_keyframe(&nals))].push(before.elapsed());
-                let sizes = if is_keyframe(&nals) { &mut keyframes } else { &mut others };
-                sizes.push(nals.iter().map(Vec::len).sum::<usize>());
-                nals.iter().for_each(|nal| stream.extend([&[0, 0, 0, 1], &nal[..]].concat()));
-            }
-            let summary = |sizes: &[usize]| (sizes.iter().sum::<usize>() / sizes.len(), sizes.iter().max().copied());
-            costs.iter_mut().for_each(|costs| costs.sort_unstable());
-            let [other, key] = costs.map(|costs| costs[costs.len() / 2]);
-            println!("{source}: keyframes {:?} {key:?}, others {:?} {other:?}", summary(&keyframes), summary(&others));
-            let name = source.replace([':', '?', '&', '='], "_");
-            std::fs::write(std::env::temp_dir().join(format!("porthole-{name}.h264")), stream).unwrap();
-        }
-    }
 }
