@@ -7,11 +7,13 @@ import picture
 from relay import Relay
 
 CHROMIUM = "/usr/bin/chromium"
+INSECURE_NAME = "camera.lan"  # leads to loopback, and is no secure context as "localhost" would be
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    f"--host-resolver-rules=MAP {INSECURE_NAME} 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

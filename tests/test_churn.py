@@ -57,20 +57,24 @@ def test_three_hundred_viewers_that_never_connect_leave_nothing_behind(porthole)
     assert json.loads(relay.get("/api/streams")[2])["cam"]["consumers"] in (None, [])
 
 
-def test_browsers_that_come_and_go_leave_nothing_behind(porthole, page):
+def test_browsers_that_come_and_go_leave_nothing_behind(porthole, new_page):
     relay = porthole({"cam": "test:?fps=15"})
-    page.goto(relay.url + "/publish.html")
+    fds, _ = footprint(relay.pid)
 
     def watch_and_leave(times):
+        page = new_page()
+        page.goto(relay.url + "/publish.html")
         for number in range(times):
-            page.evaluate(VIEWER, {"dialect": ["whep", "webrtc/offer"][number % 2], "base": relay.url, "src": "cam", "tcp": number % 4 > 1})
+            door = {"dialect": ["whep", "webrtc/offer"][number % 2], "tcp": number % 4 > 1}
+            page.evaluate(VIEWER, {**door, "base": relay.url, "src": "cam"})
             until(page, "seen.firstAt > 0", 10000)
             page.evaluate("seen.pc.close()")
+        page.context.close()  # and with it the HTTP connections that the browser keeps
 
-    watch_and_leave(4)
-    eventually(lambda: relay.viewers("cam") == 0, GONE_SECONDS, "the first viewers are gone")
-    fds, before = footprint(relay.pid)
-    watch_and_leave(20)
-    eventually(lambda: settled(relay, fds + 1), GONE_SECONDS, "all viewers are gone")
+    watch_and_leave(6)
+    eventually(lambda: settled(relay, fds), GONE_SECONDS, "the first viewers are gone")
+    _, before = footprint(relay.pid)
+    watch_and_leave(24)
+    eventually(lambda: settled(relay, fds), GONE_SECONDS, "all viewers are gone")
     _, after = footprint(relay.pid)
     assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"

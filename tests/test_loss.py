@@ -64,7 +64,8 @@ def lossy(tmp_path):
 @pytest.mark.timeout(180)
 def test_with_five_percent_loss_no_frame_is_missing_for_twenty_seconds(porthole, new_page, lossy):
     prefix, executable, lose = lossy
-    relay = porthole({"cam": f"test:?fps={FPS}"}, prefix=prefix, address=RELAY)
+    # one long GOP: Chromium stops asking for older packets as soon as a keyframe is complete
+    relay = porthole({"cam": f"test:?fps={FPS}&gop=60s"}, prefix=prefix, address=RELAY)
     page = new_page(executable)
     view(page, relay)
     # a frame that waits for a second copy of a packet comes late; with this much patience it still counts

@@ -188,19 +188,19 @@ impl Wire {
     }
 
     pub fn resume(&mut self, number: u32) {
-        if let Some(connection) = self.connections.get_mut(&number) {
-            if connection.resume().is_err() {
-                connection.break_off();
-            }
+        if let Some(connection) = self.connections.get_mut(&number)
+            && connection.resume().is_err()
+        {
+            connection.break_off();
         }
     }
 
     /// Writes framed bytes. A connection that takes no more ends, and its session hears of that.
     pub fn write(&mut self, number: u32, framed: &[u8]) {
-        if let Some(connection) = self.connections.get_mut(&number) {
-            if connection.write(framed).is_err() {
-                connection.break_off();
-            }
+        if let Some(connection) = self.connections.get_mut(&number)
+            && connection.write(framed).is_err()
+        {
+            connection.break_off();
         }
     }
 
