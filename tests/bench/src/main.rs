@@ -18,7 +18,7 @@ use crate::error::{Context, Error};
 use lexopt::prelude::{Long, Short, ValueExt};
 use measure::hidden::Counter;
 use measure::{Effort, hidden, latency, load, starts};
-use relay::{Candidate, Product};
+use relay::{Candidate, Product, SHORT_GOP};
 use stage::Stage;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -135,7 +135,7 @@ async fn inside(porthole: &Candidate, arguments: &Arguments) -> Result<Vec<Figur
 async fn hold(porthole: &Candidate, viewers: usize, time: Duration) -> Result<(), Error> {
     let stage = Stage::set(porthole, &[]).await?;
     let mut crowd = Vec::new();
-    stage.fill(&mut crowd, viewers).await?;
+    stage.fill(&mut crowd, SHORT_GOP, viewers).await?;
     println!("relay {} has {viewers} viewers for {} s", stage.relay.pid(), time.as_secs());
     tokio::time::sleep(time).await;
     stage.dismiss(crowd).await?;

@@ -133,7 +133,7 @@ fn free_port(bind: impl Fn(SocketAddr) -> std::io::Result<SocketAddr>) -> Result
 }
 
 fn porthole_config(http: SocketAddr, media: SocketAddr) -> String {
-    let camera = "test:?fps=30&pattern=noise&bitrate=3M&size=1280x720&gop";
+    let camera = "test:?fps=30&pattern=noise&bitrate=3M&gop";
     format!(
         r#"{{api: {{listen: "{http}"}}, webrtc: {{listen: "{media}", filters: {{loopback: true}}}}, relay: {{sessions: 200}}, log: {{level: warn}}, streams: {{{SHORT_GOP}: "{camera}=1s", {LONG_GOP}: "{camera}=10s", {PUBLISHED}: }}}}"#
     )

@@ -23,6 +23,15 @@ pub struct Status {
     pub sends: u64,
 }
 
+impl Status {
+    pub fn since(self, earlier: Status) -> Status {
+        Status {
+            packets_forwarded: self.packets_forwarded - earlier.packets_forwarded,
+            sends: self.sends - earlier.sends,
+        }
+    }
+}
+
 impl Stage {
     pub async fn set(candidate: &Candidate, environment: &[(&str, &Path)]) -> Result<Self, Error> {
         Ok(Self { relay: Relay::start(candidate, environment).await?, publishers: Vec::new() })
@@ -48,9 +57,9 @@ impl Stage {
     }
 
     /// Lets viewers in until `size` are there, one after the other.
-    pub async fn fill(&self, crowd: &mut Vec<Viewer>, size: usize) -> Result<(), Error> {
+    pub async fn fill(&self, crowd: &mut Vec<Viewer>, stream: &str, size: usize) -> Result<(), Error> {
         while crowd.len() < size {
-            crowd.push(Viewer::join(&self.relay, SHORT_GOP, None).await?);
+            crowd.push(Viewer::join(&self.relay, stream, None).await?);
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl Figure {
     }
 }
 
-/// Nearest-rank percentile.
+/// Nearest-rank percentile; 0 is the least, which other work on the machine disturbs least.
 fn percentile(times: &[Duration], percent: usize) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();

@@ -1,7 +1,8 @@
 //! What no clock shows: heap allocations and system calls for each forwarded packet.
 use super::Effort;
 use crate::error::{Context, Error};
-use crate::stage::{Stage, Status};
+use crate::relay::SHORT_GOP;
+use crate::stage::Stage;
 use crate::table::Figure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -45,14 +46,14 @@ impl Drop for Counter {
 
 pub async fn measure(stage: &Stage, counter: &Counter, viewers: usize, effort: Effort) -> Result<Vec<Figure>, Error> {
     let mut crowd = Vec::new();
-    stage.fill(&mut crowd, viewers).await?;
+    stage.fill(&mut crowd, SHORT_GOP, viewers).await?;
     tokio::time::sleep(effort.settle).await;
     // The questions themselves allocate too: they are asked outside of what is counted.
     let before = stage.status().await?;
     let allocated = counter.read()?;
     tokio::time::sleep(effort.window).await;
     let allocated = counter.read()? - allocated;
-    let packets = since(stage.status().await?, before);
+    let packets = stage.status().await?.since(before);
     let per_packet = allocated as f64 / packets.packets_forwarded.max(1) as f64;
     let mut figures = vec![
         Figure::at_most(ALLOCATIONS, format!("heap allocations for each packet at {viewers}"), per_packet, 3),
@@ -77,10 +78,6 @@ pub async fn measure(stage: &Stage, counter: &Counter, viewers: usize, effort: E
     Ok(figures)
 }
 
-fn since(now: Status, before: Status) -> Status {
-    Status { packets_forwarded: now.packets_forwarded - before.packets_forwarded, sends: now.sends - before.sends }
-}
-
 /// Lets strace count; the most frequent calls first, and the packets forwarded meanwhile.
 async fn system_calls(stage: &Stage, window: Duration) -> Result<Option<(Vec<(String, u64)>, u64)>, Error> {
     let output = std::env::temp_dir().join(format!("bench-strace-{}", std::process::id()));
@@ -90,7 +87,7 @@ async fn system_calls(stage: &Stage, window: Duration) -> Result<Option<(Vec<(St
     tokio::time::sleep(ATTACH).await;
     let before = stage.status().await?;
     tokio::time::sleep(window).await;
-    let packets = since(stage.status().await?, before).packets_forwarded;
+    let packets = stage.status().await?.since(before).packets_forwarded;
     kill(Pid::from_raw(strace.id() as i32), Signal::SIGINT)?;
     strace.wait()?;
     let text = std::fs::read_to_string(&output).context("output of strace")?;

@@ -2,6 +2,7 @@
 use super::Effort;
 use crate::error::Error;
 use crate::process::{Cpu, Memory};
+use crate::relay::SHORT_GOP;
 use crate::stage::Stage;
 use crate::table::Figure;
 use crate::viewer::Viewer;
@@ -35,7 +36,7 @@ pub async fn measure(stage: &mut Stage, effort: Effort) -> Result<Vec<Figure>, E
     let mut rounds = Vec::new();
     let mut own = 0.0;
     for viewers in SIZES {
-        stage.fill(&mut crowd, viewers).await?;
+        stage.fill(&mut crowd, SHORT_GOP, viewers).await?;
         tokio::time::sleep(effort.settle).await;
         let before = Cpu::of(std::process::id())?;
         rounds.push(round(stage, &crowd, effort).await?);
