@@ -124,8 +124,11 @@ impl Engine {
                 () = tokio::time::sleep_until(deadline.into()) => {}
                 _ = stop.changed() => break,
             }
+            // What an event made due is seen by the next turn's deadline.
             let now = Instant::now();
-            self.tick(now);
+            if now >= deadline {
+                self.tick(now);
+            }
             self.fan_out(now);
         }
         self.farewell().await;

@@ -16,7 +16,6 @@ use crate::source::TrackInfo;
 use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::outbound::Outbound;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Trickle, Trickled};
-use rtc::crypto::HashAlgorithm;
 use std::net::SocketAddr;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -237,7 +236,6 @@ impl Engine {
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
             fingerprint: remote.fingerprint.bytes.clone(),
-            hash: HashAlgorithm::Sha256,
         };
         let active = setup == Setup::Active;
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)

@@ -68,9 +68,8 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct PeerTransport {
     pub credentials: Credentials,
-    /// Digest of the certificate that the peer will show, and how it was made.
+    /// SHA-256 digest of the certificate that the peer will show.
     pub fingerprint: Vec<u8>,
-    pub hash: HashAlgorithm,
 }
 
 /// How far a session is.
@@ -477,10 +476,11 @@ impl Session {
 }
 
 fn dtls_config(identity: &Identity, active: bool, remote: &PeerTransport) -> Result<HandshakeConfig, String> {
-    let (expected, hash, provider) = (remote.fingerprint.clone(), remote.hash, identity.provider.clone());
+    let (expected, provider) = (remote.fingerprint.clone(), identity.provider.clone());
     let verify = move |chain: &[Vec<u8>], _: &[_]| {
         let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
-        let digest = provider.crypto().hash(hash, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
+        let digest =
+            provider.crypto().hash(HashAlgorithm::Sha256, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
         if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
     };
     ConfigBuilder::default()
@@ -544,7 +544,6 @@ mod tests {
         PeerTransport {
             credentials: credentials(""),
             fingerprint: identity.fingerprint.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect(),
-            hash: HashAlgorithm::Sha256,
         }
     }
 
