@@ -37,8 +37,9 @@ class Card {
 
   update(stream) {
     this.playable = stream.state !== 'waiting';
-    this.pill.className = `pill ${stream.state}`;
-    this.pill.textContent = WORDS[stream.state] ?? stream.state;
+    const state = stream.state === 'idle' && stream.last_error ? 'failing' : stream.state;
+    this.pill.className = `pill ${state}`;
+    this.pill.textContent = WORDS[state] ?? state;
     this.detail.textContent = describe(stream);
     const viewers = stream.consumers?.length ?? 0;
     this.viewers.textContent = viewers === 1 ? '1 viewer' : `${viewers} viewers`;
