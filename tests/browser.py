@@ -42,7 +42,7 @@ async ({ dialect, base, src, tcp }) => {
       seen.types.push(type);
       if (type === 'webrtc/answer') resolve(await pc.setRemoteDescription({ type: 'answer', sdp: strip(value) }));
       else if (type === 'webrtc') resolve(await pc.setRemoteDescription({ type: 'answer', sdp: strip(value.sdp) }));
-      else if (type === 'webrtc/candidate') { if (usable(value)) pc.addIceCandidate({ candidate: value, sdpMid: '0' }); }
+      else if (type === 'webrtc/candidate') { if (usable(value) && pc.signalingState !== 'closed') pc.addIceCandidate({ candidate: value, sdpMid: '0' }); }
       else if (type === 'error') reject(new Error(value));
     };
   });

@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 from browser import VIEWER, until
 from offers import offer
@@ -37,6 +39,57 @@ def come_and_go(relay, viewers):
             response.read()
             assert response.status == 200, number
     connection.close()
+
+
+# Connects viewers, says goodbye to every second one, then vanishes with the others as a lost machine does.
+VANISHING = """
+import asyncio, os, sys
+import aiohttp
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+async def connect(session, url):
+    pc = RTCPeerConnection()
+    pc.addTransceiver("video", direction="recvonly")
+    connected = asyncio.Event()
+    pc.on("connectionstatechange", lambda: connected.set() if pc.connectionState == "connected" else None)
+    await pc.setLocalDescription(await pc.createOffer())
+    async with session.post(url, data=pc.localDescription.sdp, headers={"Content-Type": "application/sdp"}) as response:
+        assert response.status == 201, await response.text()
+        answer = await response.text()
+    await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    await asyncio.wait_for(connected.wait(), 20)
+    return pc
+
+async def main(url, count):
+    async with aiohttp.ClientSession() as session:
+        peers = [await connect(session, url) for _ in range(count)]
+    await asyncio.gather(*(pc.close() for pc in peers[::2]))
+    print(len(peers), flush=True)
+    os._exit(0)
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+BATCH = 25
+
+
+def test_three_hundred_viewers_that_connect_and_leave_half_of_them_abruptly_leave_nothing_behind(porthole):
+    relay = porthole({"cam": "test:?fps=5"}, relay={"sessions": VIEWERS})
+    url = relay.url + "/api/webrtc?src=cam"
+
+    def batch():
+        run = subprocess.run([sys.executable, "-c", VANISHING, url, str(BATCH)], capture_output=True, text=True, timeout=120, check=False)
+        assert run.stdout.strip() == str(BATCH), run.stderr
+
+    fds, _ = footprint(relay.pid)
+    batch()
+    eventually(lambda: settled(relay, fds + 2), GONE_SECONDS, "the first viewers are gone")
+    fds, before = footprint(relay.pid)
+    for _ in range(VIEWERS // BATCH):
+        batch()
+    eventually(lambda: settled(relay, fds), GONE_SECONDS, "all viewers are gone")
+    _, after = footprint(relay.pid)
+    assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"
+    assert relay.log().count("the peer closed the connection") >= VIEWERS // 2
 
 
 def settled(relay, fds):

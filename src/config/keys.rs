@@ -185,7 +185,10 @@ mod tests {
 
     #[test]
     fn keys_that_resemble_nothing_get_the_list_of_known_ones() {
-        assert_eq!(messages("{relay: {colour: red}}"), ["relay.colour: unknown key, known here: linger, sessions"]);
+        assert_eq!(
+            messages("{relay: {colour: red}}"),
+            ["relay.colour: unknown key, known here: linger, sessions, buffer"]
+        );
     }
 
     #[test]

@@ -141,6 +141,9 @@ pub struct Relay {
     pub linger: Duration,
     /// WebRTC sessions that may exist at one time. Default by the board's memory, see [`sessions_for`].
     pub sessions: usize,
+    /// MiB of packets that all streams together keep for late viewers and retransmission. Default by the
+    /// board's memory, see [`buffer_for`].
+    pub buffer: usize,
 }
 
 /// Default of `relay.linger`: longer than a page reload, shorter than a battery camera minds.
@@ -151,15 +154,24 @@ const MEMORY_PER_SESSION: u64 = 512 * 1024;
 /// Bounds of the derived limit: the smallest board serves a household, the largest is still a small board.
 const SESSIONS_BY_MEMORY: std::ops::RangeInclusive<u64> = 16..=1024;
 
+/// Bounds of the buffer that follows from the memory, in MiB: a few seconds of one camera, a minute of many.
+const BUFFER_BY_MEMORY: std::ops::RangeInclusive<u64> = 4..=256;
+
 /// The default of `relay.sessions` for a machine with that much memory (bytes); unknown memory counts as little.
 pub fn sessions_for(memory: Option<u64>) -> usize {
     let by_memory = memory.unwrap_or(0) / MEMORY_PER_SESSION;
     by_memory.clamp(*SESSIONS_BY_MEMORY.start(), *SESSIONS_BY_MEMORY.end()) as usize
 }
 
+/// The default of `relay.buffer` in MiB for a machine with that much memory (bytes): an eighth of it.
+pub fn buffer_for(memory: Option<u64>) -> usize {
+    let by_memory = memory.unwrap_or(0) / (8 << 20);
+    by_memory.clamp(*BUFFER_BY_MEMORY.start(), *BUFFER_BY_MEMORY.end()) as usize
+}
+
 impl Default for Relay {
     fn default() -> Self {
-        Self { linger: DEFAULT_LINGER, sessions: sessions_for(None) }
+        Self { linger: DEFAULT_LINGER, sessions: sessions_for(None), buffer: buffer_for(None) }
     }
 }
 
@@ -188,6 +200,9 @@ mod tests {
         assert_eq!(sessions_for(Some(64 << 20)), 128);
         assert_eq!(sessions_for(Some(512 << 20)), 1024);
         assert_eq!(sessions_for(Some(64 << 30)), 1024);
+        assert_eq!(buffer_for(None), 4);
+        assert_eq!(buffer_for(Some(64 << 20)), 8);
+        assert_eq!(buffer_for(Some(64 << 30)), 256);
     }
 
     #[test]

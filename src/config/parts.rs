@@ -1,7 +1,7 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
 use super::values::{Address, ApiListen, Level, Networks, Peers, Ports, Sources, Span, WebrtcListen, Words};
-use super::{Api, Config, Filters, IceServer, Log, Relay, Webrtc, sessions_for};
+use super::{Api, Config, Filters, IceServer, Log, Relay, Webrtc, buffer_for, sessions_for};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,7 +101,7 @@ section!(FiltersPart {
     udp_ports: Ports,
 });
 
-section!(RelayPart { linger: Span, sessions: NonZeroUsize });
+section!(RelayPart { linger: Span, sessions: NonZeroUsize, buffer: NonZeroUsize });
 
 /// Section `log`: `level` and one key for each module, all of them levels.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +146,7 @@ impl Root {
     /// Fills in the defaults. `memory`: the machine's bytes of RAM, for the bounds that follow from it.
     pub(super) fn into_config(self, memory: Option<u64>) -> Config {
         let mut config = Config {
-            relay: Relay { sessions: sessions_for(memory), ..Relay::default() },
+            relay: Relay { sessions: sessions_for(memory), buffer: buffer_for(memory), ..Relay::default() },
             streams: self.streams.unwrap_or_default().into_iter().map(|(name, list)| (name, list.0)).collect(),
             ..Config::default()
         };
@@ -159,6 +159,7 @@ impl Root {
         if let Some(part) = self.relay {
             set(&mut config.relay.linger, part.linger.map(|span| span.0));
             set(&mut config.relay.sessions, part.sessions.map(NonZeroUsize::get));
+            set(&mut config.relay.buffer, part.buffer.map(NonZeroUsize::get));
         }
         if let Some(part) = self.log {
             part.fill(&mut config.log);

@@ -82,8 +82,11 @@ fn place(sender: &mut Sender, key: u32, track: &Track, now: Instant) -> bool {
                 sender.replayed = Some(now);
                 sender.wants_keyframe &= track.asks;
             }
+            // A viewer whose place is still there goes on; a keyframe is wanted all the same.
             None => {
-                sender.outbound.stop();
+                if stale {
+                    sender.outbound.stop();
+                }
                 return true;
             }
         }
@@ -117,7 +120,7 @@ fn send_new(
     budget: &mut Budget,
     output: &mut Output<'_>,
 ) -> Result<bool, Full> {
-    let mut place = sender.outbound.place();
+    let mut place = (sender.outbound.place(), sender.packets, sender.bytes);
     let mut complete = true;
     while let Some((packet, numbered)) = sender.outbound.peek(&track.ring) {
         if !budget.take(packet.payload.len()) {
@@ -126,22 +129,22 @@ fn send_new(
         }
         let sends = output.buffer.sends;
         if let Err(full) = put(sender, packet, numbered, route, protect, output) {
-            sender.outbound.restore(place);
+            sender.back_to(place);
             return Err(full);
         }
         if output.buffer.sends != sends {
             // What was before this packet is on its way; this packet may still wait in the buffer.
-            place = sender.outbound.place();
+            place = (sender.outbound.place(), sender.packets - 1, sender.bytes - packet.payload.len() as u64);
         }
         sender.outbound.advance(numbered);
         sender.last_sent = Some(output.now);
         if output.buffer.is_empty() {
             // This packet ended its run and is on its way, too: its number is used up.
-            place = sender.outbound.place();
+            place = (sender.outbound.place(), sender.packets, sender.bytes);
         }
     }
     if let Err(full) = output.buffer.flush(output.wire, route) {
-        sender.outbound.restore(place);
+        sender.back_to(place);
         return Err(full);
     }
     Ok(complete)
@@ -162,7 +165,7 @@ fn put(
     write_header(bytes, packet.marker, sender.payload_type, numbered.seq as u16, numbered.timestamp, sender.ssrc);
     bytes.extend_from_slice(&packet.payload);
     if protect.protect(bytes, at, sender.ssrc, numbered.seq).is_err() {
-        bytes.truncate(at);
+        output.buffer.abandon(route, at);
         return Ok(());
     }
     sender.packets += 1;
@@ -211,7 +214,7 @@ pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<
         };
         bytes.extend_from_slice(&packet.payload);
         if protect.protect(bytes, at, ssrc, index).is_err() {
-            bytes.truncate(at);
+            output.buffer.abandon(&route, at);
             continue;
         }
         sender.retransmitted += 1;

@@ -4,6 +4,7 @@ use super::report;
 use super::streams::{Running, START_DEADLINE, Stream, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found};
 use crate::media::codec::Codec;
+use crate::rtc::session::Reason;
 use crate::source::ProducerId;
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
@@ -71,6 +72,25 @@ impl Engine {
         for viewer in viewers {
             self.bind(viewer);
         }
+    }
+
+    /// A publisher connected: it is the stream's producer now. The newest wins, so that one that crashed and
+    /// came back does not wait for its own ghost; an offer alone takes nobody's place.
+    pub(super) fn take_over(&mut self, key: u32) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let name = peer.stream.clone();
+        let tracks: Vec<u32> = peer.receivers.iter().map(|receiver| receiver.track).collect();
+        let Some(stream) = self.streams.get_mut(&name) else { return };
+        let replaced = stream.publisher.replace((key, tracks));
+        let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
+        stream.retry_at = None;
+        stream.last_error = None;
+        self.drop_tracks(&stopped);
+        if let Some((old, _)) = replaced {
+            log::info!(target: "streams", "publisher replaced stream={name:?}");
+            self.remove_peer(old, Reason::ClosedByUs);
+        }
+        self.on_live(&name);
     }
 
     /// A session left its stream.

@@ -13,9 +13,11 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod track;
+mod trickle;
 mod wire;
 
 use crate::config::Config;
+use crate::media::codec::Kind;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::tcp::TcpInput;
@@ -70,6 +72,11 @@ pub struct Engine {
     events: Vec<Event>,
     linger: Duration,
     max_sessions: usize,
+    /// Bytes that all rings together may hold.
+    ring_budget: usize,
+    /// A moment and the NTP time it had: the wall clock is asked once, since a board without a clock of its own
+    /// jumps by decades when it hears the time.
+    ntp: (Instant, u64),
     packets_forwarded: u64,
     started: Instant,
 }
@@ -97,6 +104,8 @@ impl Engine {
             events: Vec::new(),
             linger: config.relay.linger,
             max_sessions: config.relay.sessions,
+            ring_budget: config.relay.buffer << 20,
+            ntp: (Instant::now(), peer::ntp_now()),
             packets_forwarded: 0,
             started: Instant::now(),
         })
@@ -242,7 +251,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let woken = peer.wake.take_if(|at| *at <= now).is_some();
         peer.session.tick(now, &mut self.out, &mut self.events);
-        peer.report(now, &self.tracks, &mut self.out);
+        peer.report(now, self.ntp, &self.tracks, &mut self.out);
         peer.feedback(now, &mut self.out);
         self.wire.send(&mut self.out);
         self.handle_events(key, now);
@@ -316,6 +325,20 @@ impl Engine {
         for key in keys {
             self.tracks.remove(key);
         }
+        self.share_buffer();
+    }
+
+    fn add_track(&mut self, key: u32, track: Track) {
+        self.tracks.insert(key, track);
+        self.share_buffer();
+    }
+
+    /// Gives every video track its share of the memory for packets; sound needs next to nothing.
+    fn share_buffer(&mut self) {
+        let videos = self.tracks.values().filter(|track| track.info.codec.kind() == Kind::Video).count();
+        for track in self.tracks.values_mut() {
+            track.ring.set_max_bytes(self.ring_budget / videos.max(1));
+        }
     }
 
     fn on_command(&mut self, command: Command) {
@@ -323,7 +346,7 @@ impl Engine {
         match command {
             Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
             Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
-            Command::Close { id, reply } => drop(reply.send(self.on_close(&id, now))),
+            Command::Close { id, reply } => drop(reply.send(self.on_close(&id))),
             Command::Etag { id, reply } => drop(reply.send(self.peer_by_id(&id).map(Peer::etag))),
             Command::Streams { reply } => {
                 let all = self.streams.values().filter(|stream| !stream.deleted);

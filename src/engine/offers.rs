@@ -4,30 +4,34 @@ use super::peer::{Budget, Origin, Peer, Receiver, Sender};
 use super::sessions::short;
 use super::streams::{START_DEADLINE, Waiting};
 use super::track::Track;
+use super::trickle::add_candidates;
 use super::{new_key, stream_not_found};
 use crate::media::codec::Kind;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
 use crate::rtc::sdp::{self, Direction, Hash, Remote, Setup};
-use crate::rtc::session::{PeerTransport, Reason, Session};
+use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
 use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::outbound::Outbound;
-use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Trickle, Trickled};
-use std::net::SocketAddr;
+use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Candidates of one peer that are looked at, over all of its messages.
-const MAX_REMOTE_CANDIDATES: usize = 32;
+/// Sessions from one address that have not connected yet: one client must not use up everybody's.
+const MAX_UNFINISHED_FROM_ONE: usize = 24;
 const UFRAG_LEN: usize = 8;
 const PWD_LEN: usize = 24;
 
 impl Engine {
     pub(super) fn on_offer(&mut self, offer: Offer, reply: oneshot::Sender<Result<Answer, Error>>, now: Instant) {
-        match self.prepare(&offer, now) {
+        // Whoever asked may have gone while the source started.
+        if reply.is_closed() {
+            return;
+        }
+        match self.prepare(&offer) {
             Ok(Ready::Now(remote, side)) => {
                 let answer = match side {
                     Side::Viewer => self.answer_viewer(&offer, &remote, now),
@@ -36,7 +40,9 @@ impl Engine {
                 if let Err(error) = &answer {
                     log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
                 }
-                drop(reply.send(answer));
+                if let Err(Ok(answer)) = reply.send(answer) {
+                    drop(self.on_close(&answer.id));
+                }
             }
             Ok(Ready::WhenLive) => {
                 let until = now + START_DEADLINE;
@@ -51,11 +57,21 @@ impl Engine {
     }
 
     /// Looks at an offer before anything is started for it.
-    fn prepare(&self, offer: &Offer, _now: Instant) -> Result<Ready, Error> {
+    fn prepare(&self, offer: &Offer) -> Result<Ready, Error> {
         let stream = self.streams.get(&offer.stream).filter(|s| !s.deleted).ok_or_else(stream_not_found)?;
         let remote = sdp::parse(&offer.sdp).map_err(|e| Error::new(ErrorKind::BadRequest, e.to_string()))?;
         if self.peers.len() >= self.max_sessions {
             let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
+            return Err(Error::new(ErrorKind::Full, message));
+        }
+        let unfinished =
+            self.peers.values().filter(|p| p.connected.is_none() && p.origin.remote.ip() == offer.remote.ip());
+        // A proxy on this machine speaks for everybody.
+        if !offer.remote.ip().is_loopback() && unfinished.count() >= MAX_UNFINISHED_FROM_ONE {
+            let message = format!(
+                "{} already has {MAX_UNFINISHED_FROM_ONE} sessions that never connected; wait 15 s",
+                offer.remote.ip()
+            );
             return Err(Error::new(ErrorKind::Full, message));
         }
         let side = match offer.intent {
@@ -127,8 +143,8 @@ impl Engine {
                 let codec = media.codecs.first()?;
                 let section = remote.medias.get(media.media)?;
                 let track = new_key(&mut self.next_key);
-                self.tracks
-                    .insert(track, Track::new(TrackInfo { codec: codec.codec, fmtp: codec.fmtp.clone() }, codec.pli));
+                let info = TrackInfo { codec: codec.codec, fmtp: codec.fmtp.clone() };
+                self.add_track(track, Track::new(info, codec.pli));
                 let agreed = Agreed {
                     codec: codec.codec,
                     payload_type: codec.payload_type,
@@ -139,20 +155,7 @@ impl Engine {
                 Some(Receiver { inbound: Inbound::new(agreed), track, wants_keyframe: false, epoch: None })
             })
             .collect();
-        let tracks: Vec<u32> = peer.receivers.iter().map(|receiver| receiver.track).collect();
         self.insert_peer(key, peer);
-        let stream = self.streams.get_mut(&offer.stream).ok_or_else(stream_not_found)?;
-        // The newest publisher wins: one that crashed and came back must not wait for its own ghost.
-        let replaced = stream.publisher.replace((key, tracks));
-        let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
-        stream.retry_at = None;
-        stream.last_error = None;
-        self.drop_tracks(&stopped);
-        if let Some((old, _)) = replaced {
-            log::info!(target: "streams", "publisher replaced stream={:?}", offer.stream);
-            self.remove_peer(old, Reason::ClosedByUs);
-        }
-        self.on_live(&offer.stream);
         Ok(answer)
     }
 
@@ -199,7 +202,7 @@ impl Engine {
     }
 
     /// ICE characters (RFC 8839 section 5.4): 48 bits of name, 144 bits of password.
-    fn new_credentials(&self) -> Result<Credentials, Error> {
+    pub(super) fn new_credentials(&self) -> Result<Credentials, Error> {
         const ICE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         loop {
             let ufrag = self.random_text(UFRAG_LEN, ICE)?;
@@ -286,7 +289,7 @@ impl Engine {
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
-        self.add_candidates(&mut peer, &remote.candidates, now);
+        add_candidates(&self.wire, &mut peer, &remote.candidates, now);
         let answer = Answer { id, sdp, candidates, etag: peer.etag() };
         Ok((peer, answer))
     }
@@ -299,75 +302,6 @@ impl Engine {
         );
         self.peers.insert(key, peer);
     }
-
-    fn add_candidates(&self, peer: &mut Peer, lines: &[String], now: Instant) {
-        for line in lines {
-            if peer.offered_candidates >= MAX_REMOTE_CANDIDATES {
-                return;
-            }
-            peer.offered_candidates += 1;
-            // mDNS names and TCP candidates of peers that connect to us need no check of ours.
-            let Some((address, priority)) = parse_candidate(line) else { continue };
-            if let Some(socket) = self.wire.socket_for(address) {
-                peer.session.ice_mut().add_remote(now, socket, address, priority);
-            }
-        }
-    }
-
-    pub(super) fn peer_by_id(&self, id: &str) -> Result<&Peer, Error> {
-        let key = self.by_id.get(id).ok_or_else(session_not_found)?;
-        self.peers.get(key).map(|peer| &**peer).ok_or_else(session_not_found)
-    }
-
-    pub(super) fn on_close(&mut self, id: &str, _now: Instant) -> Result<(), Error> {
-        let key = *self.by_id.get(id).ok_or_else(session_not_found)?;
-        self.remove_peer(key, Reason::ClosedByUs);
-        Ok(())
-    }
-
-    /// Candidates, or new credentials: an ICE restart (RFC 9725 section 4.3).
-    pub(super) fn on_trickle(&mut self, id: &str, trickle: Trickle, now: Instant) -> Result<Trickled, Error> {
-        let key = *self.by_id.get(id).ok_or_else(session_not_found)?;
-        let Some(mut peer) = self.peers.remove(&key) else { return Err(session_not_found()) };
-        let result = self.trickle(key, &mut peer, trickle, now);
-        self.peers.insert(key, peer);
-        result
-    }
-
-    fn trickle(&mut self, key: u32, peer: &mut Peer, trickle: Trickle, now: Instant) -> Result<Trickled, Error> {
-        // Players that could not read the entity tag send the text "null".
-        let named = trickle.if_match.as_deref().map(str::trim).filter(|tag| !matches!(*tag, "*" | "null" | "\"null\""));
-        if named.is_some_and(|tag| tag != peer.etag()) {
-            return Err(Error::new(
-                ErrorKind::PreconditionFailed,
-                "If-Match names an older ICE session than the present one",
-            ));
-        }
-        let known = peer.session.ice().remote();
-        let restart = trickle.credentials.filter(|(ufrag, pwd)| *ufrag != known.ufrag || *pwd != known.pwd);
-        if restart.as_ref().is_some_and(|(ufrag, _)| *ufrag == known.ufrag) {
-            let message = "the ice-ufrag is this session's but the ice-pwd is not; an ICE restart changes both";
-            return Err(Error::new(ErrorKind::Unprocessable, message));
-        }
-        let Some((ufrag, pwd)) = restart else {
-            self.add_candidates(peer, &trickle.candidates, now);
-            return Ok(Trickled::Taken);
-        };
-        let local = self.new_credentials()?;
-        self.by_ufrag.insert(local.ufrag.clone(), key);
-        self.by_ufrag.remove(&peer.session.ice().local().ufrag);
-        peer.session.ice_mut().restart(local.clone(), Credentials { ufrag, pwd });
-        peer.generation += 1;
-        peer.offered_candidates = 0;
-        self.add_candidates(peer, &trickle.candidates, now);
-        log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
-        let mut fragment = format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", local.ufrag, local.pwd);
-        for candidate in self.wire.candidates(now) {
-            fragment.push_str(&format!("a={candidate}\r\n"));
-        }
-        fragment.push_str("a=end-of-candidates\r\n");
-        Ok(Trickled::Restarted { fragment, etag: peer.etag() })
-    }
 }
 
 /// What an offer needs before it can be answered.
@@ -376,51 +310,9 @@ enum Ready {
     WhenLive,
 }
 
-fn session_not_found() -> Error {
-    Error::new(ErrorKind::NotFound, "session not found; it may have ended")
-}
-
 /// Number of the transport-wide sequence number extension, where a publisher's m-line offers it.
 fn twcc_of(remote: &Remote, accepted: &[Accepted]) -> Option<u8> {
     let media = accepted.iter().filter(|media| media.direction == Direction::RecvOnly);
     let offered = media.filter_map(|media| remote.medias.get(media.media)).flat_map(|section| &section.extensions);
     offered.into_iter().find(|(_, uri)| uri == twcc::EXTENSION).map(|(number, _)| *number)
-}
-
-/// Address and priority of a UDP candidate with a literal address (RFC 8839 section 5.1).
-fn parse_candidate(line: &str) -> Option<(SocketAddr, u32)> {
-    let line = line.strip_prefix("a=").unwrap_or(line);
-    let mut fields = line.strip_prefix("candidate:")?.split_ascii_whitespace();
-    let (_foundation, component, protocol) = (fields.next()?, fields.next()?, fields.next()?);
-    if component != "1" || !protocol.eq_ignore_ascii_case("udp") {
-        return None;
-    }
-    let priority = fields.next()?.parse().ok()?;
-    let ip: std::net::IpAddr = fields.next()?.parse().ok()?;
-    let port: u16 = fields.next()?.parse().ok()?;
-    (port != 0 && !ip.is_unspecified() && !ip.is_multicast())
-        .then_some((SocketAddr::new(ip.to_canonical(), port), priority))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_udp_candidates_with_literal_addresses_are_checked() {
-        let parse = |line| parse_candidate(line).map(|(address, _)| address.to_string());
-        assert_eq!(parse("candidate:1 1 udp 2122 192.168.1.5 5000 typ host").as_deref(), Some("192.168.1.5:5000"));
-        assert_eq!(parse("a=candidate:1 1 UDP 2122 fd00::5 5000 typ host").as_deref(), Some("[fd00::5]:5000"));
-        for line in [
-            "candidate:1 1 udp 2122 0d8a.local 5000 typ host",
-            "candidate:1 2 udp 2122 192.168.1.5 5000 typ host",
-            "candidate:1 1 tcp 2122 192.168.1.5 9 typ host tcptype active",
-            "candidate:1 1 udp 2122 0.0.0.0 5000 typ host",
-            "candidate:1 1 udp 2122 192.168.1.5 0 typ host",
-            "candidate:1 1 udp",
-            "",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
 use crate::rtc::twcc;
 use crate::stream::inbound::Inbound;
-use crate::stream::outbound::Outbound;
+use crate::stream::outbound::{Outbound, Place};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -66,6 +66,12 @@ impl Sender {
                 self.outbound.stop();
             }
         }
+    }
+
+    /// Goes back to a cursor and to counts from before packets that the kernel refused.
+    pub fn back_to(&mut self, (cursor, packets, bytes): (Place, u64, u64)) {
+        self.outbound.restore(cursor);
+        (self.packets, self.bytes) = (packets, bytes);
     }
 
     pub fn idle_ticks(&self, now: Instant, clock_rate: u32) -> u32 {
@@ -130,7 +136,7 @@ impl Peer {
     }
 
     /// Writes the reports that are due: sender reports for what we send, receiver reports for what we get.
-    pub fn report(&mut self, now: Instant, tracks: &HashMap<u32, Track>, out: &mut Vec<Datagram>) {
+    pub fn report(&mut self, now: Instant, ntp: (Instant, u64), tracks: &HashMap<u32, Track>, out: &mut Vec<Datagram>) {
         if self.connected.is_none() || self.report_due > now {
             return;
         }
@@ -143,7 +149,7 @@ impl Peer {
                 .and_then(|timestamp| sender.outbound.timestamp_of(timestamp));
             if let Some(timestamp) = timestamp {
                 let (packets, octets) = (sender.packets as u32, sender.bytes as u32);
-                rtcp::write_sender_report(&mut compound, sender.ssrc, ntp_now(), timestamp, packets, octets);
+                rtcp::write_sender_report(&mut compound, sender.ssrc, ntp_at(ntp, now), timestamp, packets, octets);
                 rtcp::write_cname(&mut compound, sender.ssrc, "porthole");
             }
         }
@@ -229,6 +235,12 @@ impl Budget {
         self.tokens = self.tokens.saturating_sub(bytes);
         any
     }
+}
+
+/// NTP time of `now` by the clock that ran on since a moment whose time was known.
+fn ntp_at((moment, time): (Instant, u64), now: Instant) -> u64 {
+    let since = now.saturating_duration_since(moment);
+    time + (since.as_secs() << 32) + ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
 }
 
 /// NTP time in 32.32 bits (RFC 5905 section 6).

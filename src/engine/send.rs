@@ -61,6 +61,11 @@ impl SendBuffer {
         &mut self.bytes
     }
 
+    /// The packet that begins at `at` could not be made: it leaves the buffer, with its length in front.
+    pub fn abandon(&mut self, route: &Route, at: usize) {
+        self.bytes.truncate(at - if route.socket.is_tcp() { 2 } else { 0 });
+    }
+
     /// The packet is complete. A shorter one ends its run.
     pub fn commit(&mut self, wire: &mut Wire, route: &Route, len: usize) -> Result<(), Full> {
         self.count += 1;

@@ -7,6 +7,7 @@ use crate::rtc::ice::{self, Outcome};
 use crate::rtc::rtcp;
 use crate::rtc::session::{Event, Reason};
 use crate::stream::inbound::Header;
+use crate::stream::relay::Error;
 use bytes::BytesMut;
 use std::time::{Duration, Instant};
 
@@ -34,16 +35,21 @@ impl Engine {
             if outcome == Outcome::Accepted && ice::is_stun(bytes) {
                 let known = (route.socket, route.remote);
                 let listed = peer.routes.contains(&known);
-                if listed || peer.routes.len() < MAX_ROUTES {
-                    if !listed {
-                        peer.routes.push(known);
-                        if let Socket::Tcp(number) = route.socket {
-                            engine.wire.mark_known(number);
+                if !listed {
+                    // A peer that moves a lot is known by its latest addresses.
+                    if peer.routes.len() >= MAX_ROUTES {
+                        let oldest = peer.routes.remove(0);
+                        if engine.by_route.get(&oldest) == Some(&key) {
+                            engine.by_route.remove(&oldest);
                         }
                     }
-                    // An address translator may give a dead session's address to this one: the latest proof counts.
-                    engine.by_route.insert(known, key);
+                    peer.routes.push(known);
+                    if let Socket::Tcp(number) = route.socket {
+                        engine.wire.mark_known(number);
+                    }
                 }
+                // An address translator may give a dead session's address to this one: the latest proof counts.
+                engine.by_route.insert(known, key);
             }
             engine.wire.send(&mut engine.out);
             engine.handle_events(key, now);
@@ -94,7 +100,9 @@ impl Engine {
             "{role} connected stream={:?} session={} route={route:?} cipher={cipher} after={took}ms",
             peer.stream, short(&peer.id)
         );
-        if !peer.publishes {
+        if peer.publishes {
+            self.take_over(key);
+        } else {
             self.pump(key, now);
         }
     }
@@ -159,6 +167,12 @@ impl Engine {
         if keyframe {
             self.pump(key, now);
         }
+    }
+
+    pub(super) fn on_close(&mut self, id: &str) -> Result<(), Error> {
+        let key = self.key_of(id)?;
+        self.remove_peer(key, Reason::ClosedByUs);
+        Ok(())
     }
 
     /// Ends a session: nothing of it is left when this returns.

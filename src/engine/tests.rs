@@ -64,7 +64,7 @@ async fn sessions_are_bounded_and_the_bound_is_told() {
     let error = answer.try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full);
     assert!(error.message.contains("relay.sessions"), "{error}");
-    engine.on_close(&sessions[0].id, Instant::now()).unwrap();
+    engine.on_close(&sessions[0].id).unwrap();
     view(&mut engine, "door");
 }
 
@@ -105,7 +105,7 @@ async fn an_ice_restart_changes_the_entity_tag_and_keeps_the_session() {
     let half =
         Trickle { credentials: Some(("newufrag".into(), "another-password-of-some-len".into())), ..Default::default() };
     assert_eq!(engine.on_trickle(&answer.id, half, Instant::now()).unwrap_err().kind, ErrorKind::Unprocessable);
-    engine.on_close(&answer.id, Instant::now()).unwrap();
+    engine.on_close(&answer.id).unwrap();
     nothing_left(&engine);
 }
 
@@ -116,6 +116,6 @@ async fn a_stream_that_is_deleted_keeps_its_viewers_and_goes_with_the_last() {
     engine.delete_stream("door", Instant::now());
     assert!(engine.describe("door").is_err(), "it is off the list");
     assert!(engine.peer_by_id(&answer.id).is_ok());
-    engine.on_close(&answer.id, Instant::now()).unwrap();
+    engine.on_close(&answer.id).unwrap();
     assert!(engine.streams.is_empty());
 }

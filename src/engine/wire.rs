@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 const TCP_QUEUE: usize = 256;
 /// The machine's addresses are asked for again when they are older than this.
 const ADDRESSES_AGE: Duration = Duration::from_secs(1);
+/// A flood of connections is told of this often.
+const REFUSAL_LOGGED: Duration = Duration::from_secs(10);
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 64;
 
@@ -25,6 +27,8 @@ pub struct Wire {
     udp: Vec<Arc<UdpPort>>,
     connections: HashMap<u32, TcpConnection>,
     next_connection: u32,
+    /// When a refused connection was last told of.
+    refused: Option<Instant>,
     tcp_inputs: mpsc::Sender<TcpInput>,
     tcp_events: mpsc::Receiver<TcpInput>,
     bound: Bound,
@@ -46,6 +50,7 @@ impl Wire {
             udp: Vec::new(),
             connections: HashMap::new(),
             next_connection: 1,
+            refused: None,
             tcp_inputs,
             tcp_events,
             bound: Bound::default(),
@@ -172,7 +177,11 @@ impl Wire {
         self.connections.retain(|_, connection| !connection.is_idle());
         let same = self.connections.values().filter(|c| c.remote.ip() == remote.ip()).count();
         if self.connections.len() >= MAX_CONNECTIONS || same >= MAX_CONNECTIONS_FROM_ONE {
-            log::warn!(target: "webrtc", "too many media connections, refused remote={remote}");
+            let now = Instant::now();
+            if self.refused.is_none_or(|at| now.saturating_duration_since(at) > REFUSAL_LOGGED) {
+                self.refused = Some(now);
+                log::warn!(target: "webrtc", "too many media connections, refused remote={remote}");
+            }
             return;
         }
         let number = self.next_connection;

@@ -9,10 +9,12 @@ pub const RETRANSMISSION_WINDOW: Duration = Duration::from_secs(1);
 /// Packets older than this go even if no newer keyframe came: a viewer that starts from them would
 /// have more to catch up than to see.
 pub const MAX_AGE: Duration = Duration::from_secs(60);
-/// Most payload bytes that one track holds.
-pub const MAX_BYTES: usize = 6 << 20;
+/// Most payload bytes that one track holds, however much memory there is.
+pub const MAX_BYTES: usize = 32 << 20;
 /// Most packets that one track holds, gaps included.
 pub const MAX_PACKETS: usize = 16_384;
+/// Keyframes that a late packet may still belong to.
+const NEIGHBOURS: usize = 4;
 /// A sequence number this far from the newest one is a new beginning, not a loss.
 const MAX_GAP: u64 = 4_096;
 
@@ -67,6 +69,11 @@ impl Ring {
             timestamps: None,
             generation: 0,
         }
+    }
+
+    /// Changes how many payload bytes may be held; takes effect with the next packet.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes.min(MAX_BYTES);
     }
 
     /// Sequence number after the newest packet.
@@ -177,7 +184,7 @@ impl Ring {
         if !packet.keyframe {
             return;
         }
-        match self.entries.iter_mut().find(|entry| entry.timestamp == packet.timestamp) {
+        match self.entries.iter_mut().rev().take(NEIGHBOURS).find(|entry| entry.timestamp == packet.timestamp) {
             Some(entry) => entry.seq = entry.seq.min(packet.seq),
             None => {
                 let at = self.entries.partition_point(|entry| entry.seq < packet.seq);

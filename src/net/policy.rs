@@ -155,7 +155,13 @@ impl Policy {
             list = usable.iter().map(|i| i.ip).collect();
         }
         list.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
-        list.dedup();
+        let mut seen = Vec::new();
+        list.retain(|ip| {
+            !seen.contains(ip) && {
+                seen.push(*ip);
+                true
+            }
+        });
         list
     }
 

@@ -45,6 +45,9 @@ pub struct Numbered {
     pub timestamp: u32,
 }
 
+/// A cursor's place: next number in the ring, next number for the viewer, last timestamp.
+pub type Place = (Option<u64>, u64, u32);
+
 /// The cursor. Pure: the ring comes in with each call.
 #[derive(Debug)]
 pub struct Outbound {
@@ -81,12 +84,12 @@ impl Outbound {
     }
 
     /// A place to come back to with [`Self::restore`] when packets did not get out.
-    pub fn place(&self) -> (Option<u64>, u64, u32) {
+    pub fn place(&self) -> Place {
         (self.next, self.next_out, self.last_timestamp)
     }
 
     /// Goes back to a place of the same piece of numbering; the same packets get the same numbers again.
-    pub fn restore(&mut self, place: (Option<u64>, u64, u32)) {
+    pub fn restore(&mut self, place: Place) {
         (self.next, self.next_out, self.last_timestamp) = place;
     }
 
