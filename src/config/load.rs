@@ -1,7 +1,7 @@
 //! From `-c` arguments to one [`Config`]: find the documents, substitute variables, lay them over one another.
 use super::document::Document;
 use super::parts::{Merge, Root};
-use super::{Config, Error, substitute};
+use super::{Config, Error, place, substitute};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -64,6 +64,11 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
     let mut config = loading.root.into_config(edge.memory);
     config.path = loading.path;
     Ok(Loaded { config, warnings: loading.warnings })
+}
+
+/// The line on which a key of a file stands, for messages about settings that are in force.
+pub fn line_of_key(path: &Path, key: &[&str]) -> Option<usize> {
+    place::of_key(&read_bounded(path).ok()?, key).map(|(line, _)| line)
 }
 
 struct Loading<'e> {

@@ -1,11 +1,12 @@
 //! Signalling in the engine: offers become sessions, candidates and restarts reach them.
 use super::Engine;
-use super::peer::{Budget, Origin, Peer, Receiver, Sender};
+use super::peer::{Budget, Loss, Origin, Peer, Receiver, Sender};
 use super::sessions::short;
 use super::streams::{START_DEADLINE, Waiting};
 use super::track::Track;
 use super::trickle::add_candidates;
 use super::{new_key, stream_not_found};
+use crate::doctor::facts::RemoteCandidates;
 use crate::media::codec::Kind;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
@@ -38,6 +39,7 @@ impl Engine {
                     Side::Publisher => self.answer_publisher(&offer, &remote, now),
                 };
                 if let Err(error) = &answer {
+                    self.remember_refusal(&offer, error, now);
                     log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
                 }
                 if let Err(Ok(answer)) = reply.send(answer) {
@@ -50,6 +52,7 @@ impl Engine {
                 self.wait_for(&offer.stream, waiting, now);
             }
             Err(error) => {
+                self.remember_refusal(&offer, &error, now);
                 log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
                 drop(reply.send(Err(error)));
             }
@@ -97,7 +100,8 @@ impl Engine {
         } else if let (None, Some(error)) = (&stream.running, stream.last_error.clone()) {
             // The source is known to be down: say so at once; a player asks again.
             let error = Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"));
-            stream.waiting.drain(..).for_each(|waiting| waiting.refuse(error.clone()));
+            let waiting = std::mem::take(&mut stream.waiting);
+            self.refuse_waiting(waiting, &error, now);
         }
     }
 
@@ -184,6 +188,7 @@ impl Engine {
             replayed: None,
             last_sent: None,
             report: None,
+            loss: Loss::default(),
         }
     }
 
@@ -286,6 +291,8 @@ impl Engine {
             wake: None,
             budget: Budget::new(now),
             offered_candidates: 0,
+            advertised: self.advertised(now),
+            remote: RemoteCandidates::default(),
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);

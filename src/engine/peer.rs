@@ -1,4 +1,5 @@
 //! One peer as the engine sees it: its session, what it is sent and what it sends.
+use crate::doctor::facts::{Advertised, RemoteCandidates};
 use crate::engine::track::Track;
 use crate::media::codec::Kind;
 use crate::net::route::{Datagram, Socket};
@@ -11,6 +12,7 @@ use crate::stream::inbound::Inbound;
 use crate::stream::outbound::{Outbound, Place};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Sender and receiver reports go out this often.
@@ -44,6 +46,25 @@ pub struct Sender {
     pub replayed: Option<Instant>,
     pub last_sent: Option<Instant>,
     pub report: Option<ReportBlock>,
+    pub loss: Loss,
+}
+
+/// What the peer's reports say of loss, smoothed: one lost packet in a quiet second is no trouble.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loss {
+    pub percent: f32,
+    pub reports: u32,
+}
+
+impl Loss {
+    /// Part of the newest report; four of them make up most of the figure.
+    const NEWEST: f32 = 0.25;
+
+    pub fn note(&mut self, fraction: u8) {
+        let percent = f32::from(fraction) * 100.0 / 256.0;
+        self.percent += (percent - self.percent) * Self::NEWEST;
+        self.reports = self.reports.saturating_add(1);
+    }
 }
 
 impl Sender {
@@ -120,6 +141,10 @@ pub struct Peer {
     pub wake: Option<Instant>,
     pub budget: Budget,
     pub offered_candidates: usize,
+    /// What the peer was told of us, shared by all peers that were told the same.
+    pub advertised: Arc<Advertised>,
+    /// What it told of itself.
+    pub remote: RemoteCandidates,
 }
 
 impl Peer {

@@ -128,6 +128,11 @@ impl Wire {
         self.policy.candidates(&self.addresses.0, &self.bound)
     }
 
+    /// The machine's addresses as they were when candidates were last asked for.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.addresses.0
+    }
+
     /// The UDP socket from which an address can be reached.
     pub fn socket_for(&self, remote: SocketAddr) -> Option<Socket> {
         let index = self.udp.iter().position(|port| port.local.is_ipv4() == remote.is_ipv4())?;
