@@ -24,7 +24,7 @@ class Namespace:
 
     def drop(self, rule, hook="input"):
         """Drops the packets that an nftables expression matches."""
-        self.run("nft", "-f", "-", input=f"table inet t{next(numbers)} {{ chain c {{ type filter hook {hook} priority 0; {rule} drop\n }} }}")
+        self.run("nft", "-f", "-", input=f"table inet t{next(numbers)} {{\n chain c {{\n type filter hook {hook} priority 0;\n {rule} drop\n }}\n}}\n")
 
 
 @contextlib.contextmanager

@@ -131,7 +131,7 @@ fn of_session(text: &mut String, session: &Value) {
 
 fn of_refused(text: &mut String, refused: &Value) {
     let (kind, name) = (word(&refused["kind"]), word(&refused["name"]));
-    line(text, 1, &format!("{kind} {name}, {} times, {} ago", refused["times"], span(&refused["ago_ms"], 1)));
+    line(text, 1, &format!("{kind} {name}, {}, {} ago", count(&refused["times"]), span(&refused["ago_ms"], 1)));
     of_verdict(text, &refused["verdict"]);
 }
 

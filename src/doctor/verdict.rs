@@ -89,8 +89,12 @@ fn refused(facts: &Session, refusal: Refusal) -> Option<Verdict> {
     match refusal {
         Refusal::Codecs => {
             let (what, remedy) = reason.split_once("; ").unwrap_or((reason, "let the camera send H.264"));
-            let what = what.trim_start_matches("streams: ");
-            Some(Verdict::new(Code::D07, format!("The two share no codec: {what}."), capital(remedy) + "."))
+            let what = what.rsplit("not matched: ").next().unwrap_or(what);
+            let sentence = match what.split_once(" => ") {
+                Some((have, take)) => format!("The two share no codec: the source has {have}, the other side takes {take}."),
+                None => format!("The two share no codec: {what}."),
+            };
+            Some(Verdict::new(Code::D07, sentence, capital(remedy) + "."))
         }
         Refusal::Source => Some(source_down(&facts.stream, reason)),
         Refusal::Full => None,
@@ -235,12 +239,17 @@ fn no_picture(facts: &Session) -> Option<Verdict> {
 }
 
 fn source_down(stream: &Stream, why: &str) -> Verdict {
-    let since = stream.down_ms.map(|ms| format!(" (down for {}, tried {} times)", span(ms), stream.failures));
+    let again = stream.down_ms.filter(|_| stream.failures > 1);
+    let since = again.map(|ms| format!(" (down for {}, tried {} times)", span(ms), stream.failures));
+    let remedy = match why.contains("by this version") {
+        true => "Give the stream a source of a kind that this version opens; the sources are under streams: in the configuration.",
+        false => "Look at the camera: is it on, does its address still hold, does another program use it? The sources are under streams: in the configuration.",
+    };
     let why = why.trim_start_matches("the source is not available: ");
     Verdict::new(
         Code::D08,
         format!("The source of \"{}\" delivers no picture{}: {why}.", stream.name, since.unwrap_or_default()),
-        "Look at the camera: is it on, does its address still hold, does another program use it? The sources are under streams: in the configuration.",
+        remedy,
     )
 }
 

@@ -168,7 +168,7 @@ fn d06_the_handshake_does_not_end() {
 fn d07_no_common_codec() {
     let mut facts = Session { refusal: Some(Refusal::Codecs), phase: Phase::Refused, ..Session::default() };
     facts.reason = Some("streams: codecs not matched: video:H265 => video:VP8; set the camera to H.264".into());
-    said(&facts, Code::D07, &["video:H265 => video:VP8", "Set the camera to H.264."]);
+    said(&facts, Code::D07, &["source has video:H265", "takes video:VP8", "Set the camera to H.264."]);
     let mut facts = playing();
     facts.media[0].codec = None;
     facts.stream.video = Some("H265".into());

@@ -21,9 +21,15 @@ function span(ms) {
   return `${Math.floor(ms / 3600000)} h`;
 }
 
-const verdictOf = (verdict) => verdict && make('div', 'verdict',
+/** The same verdict, whoever has it and however long it lasts. */
+const keyOf = (verdict) => `${verdict.code} ${verdict.sentence.replace(/ \([^)]*\)/, '')}`;
+
+let summed = new Map(); // what stands at the top of the page, with its remedy
+
+/** Below the top of the page a verdict does without the remedy that stands there. */
+const verdictOf = (verdict, full = false) => verdict && make('div', 'verdict',
   make('p', 'what', make('strong', 'code', verdict.code), ` ${verdict.sentence}`),
-  make('p', 'remedy', verdict.remedy));
+  full || !summed.has(keyOf(verdict)) ? make('p', 'remedy', verdict.remedy) : null);
 
 /** `[name, value]` rows; a value is a text or a list of lines. Rows without a value are left out. */
 function figures(rows) {
@@ -52,7 +58,7 @@ function machineCard(machine, version) {
     ['Advertises', machine.advertised.candidates.length ? machine.advertised.candidates : 'nothing'],
     ['Keeps back', kept.map((a) => `${a.ip} (${a.interface}): ${a.removed_by}${a.setting ? `. Setting: ${a.setting}` : ''}`)],
     ['Problems', machine.problems],
-  ]), ...machine.verdicts.map(verdictOf));
+  ]), ...machine.verdicts.map((verdict) => verdictOf(verdict)));
 }
 
 function streamCard(stream) {
@@ -121,10 +127,10 @@ function fill(id, cards, none) {
 
 /** Each verdict that is news, once, with how often it was given. */
 function summary(report) {
-  const seen = new Map();
+  const seen = (summed = new Map());
   const add = (verdict, who) => {
     if (!verdict) return;
-    const key = `${verdict.code} ${verdict.sentence}`;
+    const key = keyOf(verdict);
     if (!seen.has(key)) seen.set(key, { verdict, who: new Set() });
     if (who) seen.get(key).who.add(who);
   };
@@ -135,7 +141,7 @@ function summary(report) {
   report.past.filter((past) => past.ago_ms < RECENT_MS).forEach((past) => add(past.verdict, host(past)));
   report.refused.filter((refused) => refused.ago_ms < RECENT_MS).forEach((refused) => add(refused.verdict));
   return [...seen.values()].map(({ verdict, who }) => {
-    const box = verdictOf(verdict);
+    const box = verdictOf(verdict, true);
     if (who.size) box.append(make('p', 'quiet', `Seen with ${[...who].join(', ')}.`));
     return box;
   });
