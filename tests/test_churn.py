@@ -18,9 +18,9 @@ RSS_KIB = 2048
 
 
 def footprint(pid):
-    """`(open files, resident KiB)`"""
+    """`(open files, KiB of memory of its own)`; pages of the binary that were read in do not count."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
     return len(os.listdir(f"/proc/{pid}/fd")), resident
 
 
