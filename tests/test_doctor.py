@@ -14,7 +14,7 @@ import av
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
-from browser import until, view
+from browser import until, view, wait_until_playing
 from conftest import CHROMIUM
 from namespaces import linked, namespaces, run
 from offers import attribute, offer
@@ -260,7 +260,9 @@ def test_d14_udp_is_blocked_and_the_picture_goes_by_tcp(porthole, new_page, tmp_
         relay = porthole(CAMERA, prefix=near.prefix, address="10.77.42.1")
         near.drop("meta l4proto udp")
         page = new_page(wrapped(tmp_path, far))
-        view(page, relay)
+        # a player that tells its candidates: without them nobody knows whether it wanted TCP
+        page.goto(f"{relay.url}/stream.html?src=cam")
+        wait_until_playing(page, 30000)
         assert str(relay.media_port) in verdict(relay, "D14", "sessions", 20)["remedy"]
 
 

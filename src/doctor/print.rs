@@ -131,7 +131,7 @@ fn of_session(text: &mut String, session: &Value) {
 
 fn of_refused(text: &mut String, refused: &Value) {
     let (kind, name) = (word(&refused["kind"]), word(&refused["name"]));
-    line(text, 1, &format!("{kind} {name}, {}, {} ago", count(&refused["times"]), span(&refused["ago_ms"], 1)));
+    line(text, 1, &format!("{kind} {name}, {}, {} ago", times(&refused["times"]), span(&refused["ago_ms"], 1)));
     of_verdict(text, &refused["verdict"]);
 }
 
@@ -182,6 +182,13 @@ pub fn plain(text: &str) -> String {
         !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
+}
+
+fn times(value: &Value) -> String {
+    match value.as_u64() {
+        Some(1) => "once".into(),
+        _ => format!("{value} times"),
+    }
 }
 
 /// A time in words; `unit` is the milliseconds of one.

@@ -91,7 +91,9 @@ fn refused(facts: &Session, refusal: Refusal) -> Option<Verdict> {
             let (what, remedy) = reason.split_once("; ").unwrap_or((reason, "let the camera send H.264"));
             let what = what.rsplit("not matched: ").next().unwrap_or(what);
             let sentence = match what.split_once(" => ") {
-                Some((have, take)) => format!("The two share no codec: the source has {have}, the other side takes {take}."),
+                Some((have, take)) => {
+                    format!("The two share no codec: the source has {have}, the other side takes {take}.")
+                }
                 None => format!("The two share no codec: {what}."),
             };
             Some(Verdict::new(Code::D07, sentence, capital(remedy) + "."))
@@ -242,8 +244,12 @@ fn source_down(stream: &Stream, why: &str) -> Verdict {
     let again = stream.down_ms.filter(|_| stream.failures > 1);
     let since = again.map(|ms| format!(" (down for {}, tried {} times)", span(ms), stream.failures));
     let remedy = match why.contains("by this version") {
-        true => "Give the stream a source of a kind that this version opens; the sources are under streams: in the configuration.",
-        false => "Look at the camera: is it on, does its address still hold, does another program use it? The sources are under streams: in the configuration.",
+        true => {
+            "Give the stream a source of a kind that this version opens; the sources are under streams: in the configuration."
+        }
+        false => {
+            "Look at the camera: is it on, does its address still hold, does another program use it? The sources are under streams: in the configuration."
+        }
     };
     let why = why.trim_start_matches("the source is not available: ");
     Verdict::new(
