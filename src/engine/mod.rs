@@ -165,7 +165,7 @@ impl Engine {
             }
             WireEvent::Network => {
                 let now = Instant::now();
-                for socket in self.wire.refresh() {
+                for socket in self.wire.refresh(now) {
                     self.on_unbound(socket, now);
                 }
             }

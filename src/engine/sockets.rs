@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -22,11 +23,22 @@ const MAX_TRIED: u16 = 256;
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 64;
 
+/// An address that comes back within this time, a cable put in again, finds its socket's number and port again, and
+/// its sessions go on. Twice the time that consent lasts.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// What a socket's number stands for.
+struct Place {
+    local: SocketAddr,
+    /// `None` while the machine does not have the address.
+    port: Option<Arc<UdpPort>>,
+    gone: Option<Instant>,
+}
+
 #[derive(Default)]
 pub struct Sockets {
-    /// A vanished socket leaves its place empty; the search for a free place goes on behind the latest one, so that
-    /// a number is not used again before the sessions have forgotten it.
-    udp: Vec<Option<Arc<UdpPort>>>,
+    /// A number stands for one address until it is given up; the search for a free one goes on behind the latest.
+    udp: Vec<Option<Place>>,
     next: u8,
     listeners: Vec<(SocketAddr, AbortHandle)>,
     pub bound: Bound,
@@ -34,7 +46,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Unbinds what is not wanted any more, binds what is missing, and answers the sockets that are gone. What can't be
+    /// Unbinds what is not wanted any more, binds what is missing, and answers the numbers that are given up. What can't be
     /// bound is a problem that is told and tried again, not a reason to end: the rest still serves. Must be called
     /// inside the engine's runtime.
     pub fn adjust(
@@ -42,17 +54,25 @@ impl Sockets {
         policy: &Policy,
         wanted: &[(Protocol, IpAddr)],
         inputs: &mpsc::Sender<TcpInput>,
+        now: Instant,
     ) -> Vec<Socket> {
         let gone: Vec<_> =
             self.bound.iter().filter(|(protocol, local)| !wanted.contains(&(*protocol, local.ip()))).collect();
-        let lost = gone.into_iter().filter_map(|(protocol, local)| self.unbind(protocol, local)).collect();
+        gone.into_iter().for_each(|(protocol, local)| self.unbind(protocol, local, now));
+        let mut given_up = Vec::new();
+        for (index, place) in self.udp.iter_mut().enumerate() {
+            let old = |place: &mut Place| place.gone.is_some_and(|at| now.saturating_duration_since(at) >= KEPT);
+            if place.take_if(old).is_some() {
+                given_up.push(Socket::Udp(index as u8));
+            }
+        }
         self.problems.retain(|wish, _| wanted.contains(wish));
         for (protocol, ip) in wanted {
             if !self.bound.iter().any(|(have, local)| have == *protocol && local.ip() == *ip) {
                 self.bind(policy, *protocol, *ip, inputs);
             }
         }
-        lost
+        given_up
     }
 
     fn bind(&mut self, policy: &Policy, protocol: Protocol, ip: IpAddr, inputs: &mpsc::Sender<TcpInput>) {
@@ -84,15 +104,21 @@ impl Sockets {
     }
 
     fn bind_udp(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let kept = self.udp.iter().enumerate().find_map(|(index, place)| {
+            let place = place.as_ref().filter(|place| place.port.is_none() && place.local.ip() == address.ip())?;
+            Some((index as u8, place.local))
+        });
         let free = |place: &u8| self.udp.get(usize::from(*place)).is_none_or(Option::is_none);
-        let index = (0..MAX_UDP).map(|step| (self.next + step) % MAX_UDP).find(free);
+        let next = || (0..MAX_UDP).map(|step| (self.next + step) % MAX_UDP).find(free);
+        let index = kept.map(|(index, _)| index).or_else(next);
         let index = index.ok_or_else(|| io::Error::other(format!("{MAX_UDP} sockets are in use")))?;
-        let port = UdpPort::bind(address, index)?;
+        let again = kept.filter(|_| address.port() == 0).and_then(|(_, local)| UdpPort::bind(local, index).ok());
+        let port = again.map_or_else(|| UdpPort::bind(address, index), Ok)?;
         let local = port.local;
         if self.udp.len() <= usize::from(index) {
-            self.udp.resize(usize::from(index) + 1, None);
+            self.udp.resize_with(usize::from(index) + 1, || None);
         }
-        self.udp[usize::from(index)] = Some(Arc::new(port));
+        self.udp[usize::from(index)] = Some(Place { local, port: Some(Arc::new(port)), gone: None });
         self.next = (index + 1) % MAX_UDP;
         Ok(local)
     }
@@ -104,22 +130,21 @@ impl Sockets {
         Ok(local)
     }
 
-    /// Answers the socket whose routes are gone. TCP connections have sockets of their own, which the kernel ends.
-    fn unbind(&mut self, protocol: Protocol, local: SocketAddr) -> Option<Socket> {
+    /// TCP connections have sockets of their own; their sessions end them.
+    fn unbind(&mut self, protocol: Protocol, local: SocketAddr, now: Instant) {
         log::info!(target: "webrtc", "listen ended {} addr={local}", protocol.name());
         self.bound.remove(protocol, local);
         if protocol == Protocol::Tcp {
-            self.listeners.retain(|(address, task)| {
+            return self.listeners.retain(|(address, task)| {
                 if *address == local {
                     task.abort();
                 }
                 *address != local
             });
-            return None;
         }
-        let index = self.udp.iter().position(|port| port.as_ref().is_some_and(|port| port.local == local))?;
-        self.udp[index] = None;
-        Some(Socket::Udp(index as u8))
+        for place in self.udp.iter_mut().flatten().filter(|place| place.local == local && place.port.is_some()) {
+            (place.port, place.gone) = (None, Some(now));
+        }
     }
 
     fn problem(&mut self, protocol: Protocol, address: SocketAddr, last: u16, error: &io::Error) {
@@ -164,12 +189,12 @@ impl Sockets {
     }
 
     pub fn udp(&self, index: u8) -> Option<&Arc<UdpPort>> {
-        self.udp.get(usize::from(index))?.as_ref()
+        self.udp.get(usize::from(index))?.as_ref()?.port.as_ref()
     }
 
     /// Every UDP socket with its number.
     pub fn all_udp(&self) -> impl Iterator<Item = (u8, &Arc<UdpPort>)> {
-        self.udp.iter().enumerate().filter_map(|(index, port)| Some((index as u8, port.as_ref()?)))
+        self.udp.iter().enumerate().filter_map(|(index, place)| Some((index as u8, place.as_ref()?.port.as_ref()?)))
     }
 
     /// The UDP socket that is nearest to an address: in its network, as far as equal beginnings tell.
@@ -222,22 +247,37 @@ mod tests {
     const UDP: &[(Protocol, IpAddr)] = &[(Protocol::Udp, LOOPBACK)];
 
     #[tokio::test]
-    async fn the_number_of_a_vanished_socket_is_not_used_for_the_next_one() {
+    async fn an_address_that_comes_back_has_its_number_and_port_again() {
         let (inputs, _events) = mpsc::channel(1);
-        let policy = policy("", None);
+        let (policy, now) = (policy("", None), Instant::now());
         let mut sockets = Sockets::default();
-        assert!(sockets.adjust(&policy, UDP, &inputs).is_empty());
-        assert!(sockets.adjust(&policy, UDP, &inputs).is_empty() && sockets.all_udp().count() == 1, "nothing to do");
-        assert_eq!(sockets.adjust(&policy, &[], &inputs), [Socket::Udp(0)]);
+        assert!(sockets.adjust(&policy, UDP, &inputs, now).is_empty());
+        let local = sockets.udp(0).unwrap().local;
+        assert!(
+            sockets.adjust(&policy, UDP, &inputs, now).is_empty() && sockets.all_udp().count() == 1,
+            "nothing to do"
+        );
+        assert!(sockets.adjust(&policy, &[], &inputs, now).is_empty());
         assert!(sockets.bound.is_empty() && sockets.udp(0).is_none());
-        sockets.adjust(&policy, UDP, &inputs);
-        assert!(sockets.udp(0).is_none() && sockets.udp(1).is_some());
-        assert_eq!(sockets.nearest("127.0.0.9".parse().unwrap()), Some(Socket::Udp(1)));
-        assert_eq!(sockets.nearest("10.0.0.1".parse().unwrap()), None);
+        sockets.adjust(&policy, UDP, &inputs, now + KEPT / 2);
+        assert_eq!(sockets.udp(0).unwrap().local, local);
+        assert!(sockets.adjust(&policy, UDP, &inputs, now + KEPT * 2).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_number_of_a_vanished_socket_is_given_up_late_and_not_used_for_the_next_one() {
+        let (inputs, _events) = mpsc::channel(1);
+        let (policy, mut now) = (policy("", None), Instant::now());
+        let mut sockets = Sockets::default();
         for _ in 0..2 * u32::from(MAX_UDP) {
-            sockets.adjust(&policy, &[], &inputs);
-            sockets.adjust(&policy, UDP, &inputs);
-            assert_eq!(sockets.all_udp().count(), 1);
+            sockets.adjust(&policy, UDP, &inputs, now);
+            let (index, _) = sockets.all_udp().next().unwrap();
+            assert_eq!(sockets.nearest("127.0.0.9".parse().unwrap()), Some(Socket::Udp(index)));
+            assert_eq!(sockets.nearest("10.0.0.1".parse().unwrap()), None);
+            sockets.adjust(&policy, &[], &inputs, now);
+            now += KEPT;
+            assert_eq!(sockets.adjust(&policy, UDP, &inputs, now), [Socket::Udp(index)]);
+            assert_eq!(sockets.all_udp().next().unwrap().0, (index + 1) % MAX_UDP);
         }
     }
 
@@ -253,15 +293,15 @@ mod tests {
         };
         let taken = holder.local_addr().unwrap().port();
         let mut sockets = Sockets::default();
-        sockets.adjust(&policy("", Some((taken, taken + 1))), UDP, &inputs);
+        sockets.adjust(&policy("", Some((taken, taken + 1))), UDP, &inputs, Instant::now());
         assert_eq!(sockets.bound.port(Protocol::Udp, LOOPBACK), Some(taken + 1));
         let mut full = Sockets::default();
         let both = policy("", Some((taken, taken + 1)));
-        full.adjust(&both, UDP, &inputs);
+        full.adjust(&both, UDP, &inputs, Instant::now());
         assert!(full.bound.is_empty());
         assert!(full.problems()[0].contains("webrtc.filters.udp_ports"), "{:?}", full.problems());
         drop(holder);
-        full.adjust(&both, UDP, &inputs);
+        full.adjust(&both, UDP, &inputs, Instant::now());
         assert!(full.problems().is_empty() && full.bound.port(Protocol::Udp, LOOPBACK) == Some(taken));
     }
 
@@ -271,7 +311,12 @@ mod tests {
         let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = held.local_addr().unwrap().port();
         let mut sockets = Sockets::default();
-        sockets.adjust(&policy(&format!("127.0.0.1:{port}/tcp"), None), &[(Protocol::Tcp, LOOPBACK)], &inputs);
+        sockets.adjust(
+            &policy(&format!("127.0.0.1:{port}/tcp"), None),
+            &[(Protocol::Tcp, LOOPBACK)],
+            &inputs,
+            Instant::now(),
+        );
         let problem = sockets.problems()[0];
         assert!(problem.contains(&format!("(pid {})", std::process::id())), "{problem}");
     }

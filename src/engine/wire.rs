@@ -56,18 +56,18 @@ impl Wire {
             changes,
             turn: 0,
         };
-        wire.adjust();
+        wire.adjust(Instant::now());
         wire
     }
 
-    fn adjust(&mut self) -> Vec<Socket> {
+    fn adjust(&mut self, now: Instant) -> Vec<Socket> {
         let wanted = self.policy.sockets(&self.interfaces);
-        self.sockets.adjust(&self.policy, &wanted, &self.tcp_inputs)
+        self.sockets.adjust(&self.policy, &wanted, &self.tcp_inputs, now)
     }
 
-    /// Looks at the machine's addresses again and follows them. Answers the sockets that are gone: no session may keep
-    /// a route over them.
-    pub fn refresh(&mut self) -> Vec<Socket> {
+    /// Looks at the machine's addresses again and follows them. Answers the sockets that are given up: no session may
+    /// keep a route over them.
+    pub fn refresh(&mut self, now: Instant) -> Vec<Socket> {
         let old = std::mem::replace(&mut self.interfaces, interfaces::list());
         let usable = |list: &[Interface], wanted: &Interface| {
             list.iter().any(|i| !i.tentative && i.ip == wanted.ip && i.name == wanted.name)
@@ -78,7 +78,7 @@ impl Wire {
         for interface in self.interfaces.iter().filter(|i| !i.tentative && !usable(&old, i)) {
             log::info!(target: "net", "address new interface={} ip={}", interface.name, interface.ip);
         }
-        self.adjust()
+        self.adjust(now)
     }
 
     /// Candidates to tell a peer now. `host`: our address as its request named it.
