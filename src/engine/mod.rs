@@ -145,7 +145,7 @@ impl Engine {
     }
 
     fn deadline(&self) -> Instant {
-        let peers = self.peers.values().filter_map(|peer| peer.deadline());
+        let peers = self.peers.values().filter_map(|peer| peer.due);
         let streams = self.streams.values().filter_map(Stream::deadline);
         peers.chain(streams).min().unwrap_or_else(|| Instant::now() + IDLE)
     }
@@ -193,6 +193,7 @@ impl Engine {
                 let key = self.by_route.iter().find(|((socket, _), _)| *socket == Socket::Tcp(connection));
                 if let Some(peer) = key.and_then(|(_, key)| self.peers.get_mut(key)) {
                     peer.wake = Some(now);
+                    peer.due = Some(now);
                 }
             }
             TcpInput::Closed { connection } => {
@@ -239,7 +240,7 @@ impl Engine {
     /// Does everything that is due.
     fn tick(&mut self, now: Instant) {
         let due: Vec<u32> =
-            self.peers.iter().filter(|(_, p)| p.deadline().is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
+            self.peers.iter().filter(|(_, p)| p.due.is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
         for key in due {
             self.guarded(key, |engine| engine.tick_peer(key, now));
         }
@@ -315,6 +316,7 @@ impl Engine {
                             .filter(|r| r.track == track_key)
                             .for_each(|r| r.wants_keyframe = true);
                         peer.feedback(now, &mut self.out);
+                        peer.due = peer.deadline();
                         self.wire.send(&mut self.out);
                     }
                     return;

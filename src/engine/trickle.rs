@@ -40,6 +40,7 @@ impl Engine {
         }
         let Some((ufrag, pwd)) = restart else {
             add_candidates(&self.wire, peer, &trickle.candidates, now);
+            peer.due = Some(now);
             return Ok(Trickled::Taken);
         };
         self.by_ufrag.remove(&peer.session.ice().local().ufrag);
@@ -52,6 +53,7 @@ impl Engine {
         peer.session.ice_mut().restart(fresh, Credentials { ufrag, pwd });
         peer.generation += 1;
         peer.offered_candidates = 0;
+        peer.due = Some(now);
         add_candidates(&self.wire, peer, &trickle.candidates, now);
         log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
         Ok(Trickled::Restarted { fragment, etag: peer.etag() })
