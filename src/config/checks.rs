@@ -2,7 +2,7 @@
 use super::document::Finding;
 use super::parts::{Root, WebrtcPart};
 use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
-use super::values::{Words, is_literal_candidate};
+use super::values::Words;
 
 /// What the operator should know about the values of one document.
 pub(super) fn findings(part: &Root) -> Vec<Finding> {
@@ -33,24 +33,8 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
 /// Settings of the engine that are read and kept but not acted on yet.
 fn not_yet(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
     let waits = "is not acted on in this version";
-    for candidate in webrtc.candidates.iter().flat_map(|words| &words.0) {
-        if !is_literal_candidate(candidate) {
-            let message = format!("{candidate:?} {waits}, only address:port such as 192.168.1.2:8555 is advertised");
-            found.push(Finding::new(&["webrtc", "candidates"], message));
-        }
-    }
     if webrtc.ice_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
         found.push(Finding::new(&["webrtc", "ice_servers"], format!("{waits}, no STUN or TURN server is asked")));
-    }
-    if let Some(filters) = &webrtc.filters {
-        let given = [
-            ("candidates", filters.candidates.is_some()),
-            ("networks", filters.networks.is_some()),
-            ("udp_ports", filters.udp_ports.is_some()),
-        ];
-        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
-            found.push(Finding::new(&["webrtc", "filters", key], waits));
-        }
     }
 }
 
@@ -71,26 +55,15 @@ mod tests {
 
     #[test]
     fn what_the_engine_does_is_not_warned_about() {
-        let yaml = "webrtc: {listen: ':1/udp', candidates: ['1.2.3.4:5', '[::1]:5'], ice_servers: [], \
-                    filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1]}}";
+        let yaml = "webrtc: {listen: ':1/tcp', candidates: ['1.2.3.4:5', 'home.example:5', auto], ice_servers: [], \
+                    filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1], candidates: [], networks: [udp4], \
+                    udp_ports: [1, 2], exclude_interfaces: 'tun*', docker: include}}";
         assert_eq!(paths(yaml), Vec::<String>::new());
     }
 
     #[test]
     fn what_the_engine_does_not_do_yet_is_one_line_each() {
-        let yaml = "webrtc: {candidates: ['stun:8555', 'home.example:8555'], ice_servers: [{urls: 'stun:a:1'}], \
-                    filters: {candidates: [], networks: [udp4], udp_ports: [1, 2]}}";
-        assert_eq!(
-            paths(yaml),
-            [
-                "webrtc.candidates",
-                "webrtc.candidates",
-                "webrtc.ice_servers",
-                "webrtc.filters.candidates",
-                "webrtc.filters.networks",
-                "webrtc.filters.udp_ports"
-            ]
-        );
+        assert_eq!(paths("webrtc: {ice_servers: [{urls: 'stun:a:1'}]}"), ["webrtc.ice_servers"]);
     }
 
     #[test]

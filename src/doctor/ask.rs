@@ -2,7 +2,8 @@
 //! ports itself. One HTTP/1.0 request over a plain socket: it must work where everything else is broken.
 use super::print;
 use crate::config::Config;
-use crate::net::policy::Listen;
+use crate::net::holder::holder;
+use crate::net::policy::{Listen, Protocol};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -127,30 +128,31 @@ fn connect(place: &str) -> io::Result<TcpStream> {
 /// Says of the ports that the configuration names whether they are free.
 fn look_at_ports(text: &mut String, place: &str, config: &Config) {
     if let Some(address) = place.to_socket_addrs().ok().and_then(|mut list| list.next()) {
-        state(text, "api.listen", "tcp", address);
+        state(text, "api.listen", Protocol::Tcp, address);
     }
     let Ok(listen) = Listen::parse(&config.webrtc.listen) else { return };
     let host = listen.host.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if listen.udp != 0 {
-        state(text, "webrtc.listen", "udp", SocketAddr::new(host, listen.udp));
+        state(text, "webrtc.listen", Protocol::Udp, SocketAddr::new(host, listen.udp));
     }
     if let Some(port) = listen.tcp.filter(|port| *port != 0) {
-        state(text, "webrtc.listen", "tcp", SocketAddr::new(host, port));
+        state(text, "webrtc.listen", Protocol::Tcp, SocketAddr::new(host, port));
     }
 }
 
-fn state(text: &mut String, key: &str, protocol: &str, address: SocketAddr) {
+fn state(text: &mut String, key: &str, protocol: Protocol, address: SocketAddr) {
     let bound = match protocol {
-        "udp" => UdpSocket::bind(address).map(drop),
+        Protocol::Udp => UdpSocket::bind(address).map(drop),
         // Unlike a plain bind this succeeds while closed connections of a relay that just ended linger.
-        _ => listen_once(address),
+        Protocol::Tcp => listen_once(address),
     };
+    let by_whom = || holder(protocol, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
     let found = match bound {
         Ok(()) => "free".to_owned(),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => format!("taken{}", by_whom(protocol, address)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => format!("taken{}", by_whom()),
         Err(error) => error.to_string(),
     };
-    let _ = writeln!(text, "  {protocol} {address} ({key}): {found}");
+    let _ = writeln!(text, "  {} {address} ({key}): {found}", protocol.name());
 }
 
 fn listen_once(address: SocketAddr) -> io::Result<()> {
@@ -158,11 +160,6 @@ fn listen_once(address: SocketAddr) -> io::Result<()> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(1)
-}
-
-/// The program that has the port, where the system tells.
-fn by_whom(_protocol: &str, _address: SocketAddr) -> String {
-    String::new()
 }
 
 #[cfg(test)]
@@ -195,11 +192,11 @@ mod tests {
         let held = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = held.local_addr().unwrap();
         let mut text = String::new();
-        state(&mut text, "webrtc.listen", "udp", address);
-        assert!(text.contains("taken"), "{text}");
+        state(&mut text, "webrtc.listen", Protocol::Udp, address);
+        assert!(text.contains("taken by") && text.contains(&std::process::id().to_string()), "{text}");
         drop(held);
         let mut text = String::new();
-        state(&mut text, "webrtc.listen", "udp", address);
+        state(&mut text, "webrtc.listen", Protocol::Udp, address);
         assert!(text.contains("free"), "{text}");
     }
 }

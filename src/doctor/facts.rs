@@ -17,14 +17,16 @@ pub enum Scope {
     Loopback,
     /// A bridge of Docker, libvirt and the like: only this machine reaches it.
     Container,
+    /// In 172.16.0.0/12 without being known as a container's: Docker's range, and some homes use it.
+    ContainerRange,
     Vpn,
     LinkLocal,
 }
 
 impl Scope {
-    /// Nobody on the local network reaches such an address.
-    pub fn is_inside(self) -> bool {
-        matches!(self, Scope::Container | Scope::Vpn)
+    /// Nobody on the local network reaches such an address, as far as one can tell.
+    fn is_inside(self, guess: bool) -> bool {
+        matches!(self, Scope::Container | Scope::Vpn) || (guess && self == Scope::ContainerRange)
     }
 }
 
@@ -52,10 +54,11 @@ pub struct Advertised {
 }
 
 impl Advertised {
-    /// Every address that peers are told leads only into this machine's containers or a VPN.
-    pub fn only_inside(&self) -> bool {
+    /// Every address that peers are told leads only into this machine's containers or a VPN. `guess`: something
+    /// failed already, so Docker's range counts too.
+    pub fn only_inside(&self, guess: bool) -> bool {
         let mut told = self.addresses.iter().filter(|address| address.advertised).peekable();
-        !self.manual && told.peek().is_some() && told.all(|address| address.scope.is_inside())
+        !self.manual && told.peek().is_some() && told.all(|address| address.scope.is_inside(guess))
     }
 
     /// `a, b, c`: the addresses without their protocols, each once.
@@ -221,6 +224,8 @@ pub enum Refusal {
     Codecs,
     Source,
     Full,
+    /// No media socket is bound.
+    NoPort,
 }
 
 /// Everything known about one session, live or ended, or about an offer that was refused.

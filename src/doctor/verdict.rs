@@ -1,6 +1,6 @@
 //! From facts to one verdict: a code, one sentence, one remedy. Pure; the first cause in the chain wins, because what
 //! comes later is its consequence: a session without a way has no keys, one without keys has no picture.
-use super::facts::{Machine, Media, Phase, Refusal, Session, Stream};
+use super::facts::{Advertised, Machine, Media, Phase, Refusal, Session, Stream};
 use serde::Serialize;
 
 /// A live session gets this long before its silence says something.
@@ -99,13 +99,14 @@ fn refused(facts: &Session, refusal: Refusal) -> Option<Verdict> {
             Some(Verdict::new(Code::D07, sentence, capital(remedy) + "."))
         }
         Refusal::Source => Some(source_down(&facts.stream, reason)),
+        Refusal::NoPort => port_taken(reason).or_else(|| nothing_advertised(&facts.advertised, true)),
         Refusal::Full => None,
     }
 }
 
 fn no_way(facts: &Session) -> Option<Verdict> {
     let advertised = &facts.advertised;
-    if let Some(verdict) = nothing_advertised(advertised) {
+    if let Some(verdict) = nothing_advertised(advertised, true) {
         return Some(verdict);
     }
     let list = advertised.list();
@@ -144,7 +145,7 @@ fn no_way(facts: &Session) -> Option<Verdict> {
 }
 
 /// D04 and D05, for a session and for the machine alike.
-fn nothing_advertised(advertised: &super::facts::Advertised) -> Option<Verdict> {
+fn nothing_advertised(advertised: &Advertised, guess: bool) -> Option<Verdict> {
     let mut keys: Vec<&str> = advertised.addresses.iter().filter_map(|a| a.setting.as_deref()).collect();
     keys.dedup();
     if advertised.candidates.is_empty() {
@@ -160,7 +161,7 @@ fn nothing_advertised(advertised: &super::facts::Advertised) -> Option<Verdict> 
         };
         return Some(Verdict::new(Code::D04, sentence, remedy));
     }
-    advertised.only_inside().then(|| {
+    advertised.only_inside(guess).then(|| {
         let remedy = match keys.first() {
             Some(key) => format!("Look at {key}: it keeps the other addresses back."),
             None => "In a container use the host's network (docker: --network host), or add the host's address and the forwarded port \
@@ -307,17 +308,20 @@ fn bad_picture(facts: &Session) -> Option<Verdict> {
 
 /// Everything wrong with the machine itself.
 pub fn machine(facts: &Machine) -> Vec<Verdict> {
-    let mut list = Vec::new();
-    for problem in &facts.problems {
-        if problem.contains("in use") {
-            let what = problem.split("; ").next().unwrap_or(problem);
-            let remedy = "Stop that program, or give the relay another port with webrtc.listen.";
-            list.push(Verdict::new(Code::D12, capital(what) + ".", remedy));
-        }
+    let mut list: Vec<Verdict> = facts.problems.iter().filter_map(|problem| port_taken(problem)).collect();
+    // Without a socket there is no candidate: the reason was given.
+    if list.is_empty() || !facts.advertised.candidates.is_empty() {
+        list.extend(nothing_advertised(&facts.advertised, false));
     }
-    list.extend(nothing_advertised(&facts.advertised));
     list.extend(clock(facts));
     list
+}
+
+/// D12, if a problem with a socket is that somebody else has its port.
+fn port_taken(problem: &str) -> Option<Verdict> {
+    let problem = problem.trim_start_matches("the relay has no media port: ");
+    let (what, remedy) = problem.split_once("; ").filter(|(what, _)| what.contains("in use"))?;
+    Some(Verdict::new(Code::D12, format!("The relay {what}."), capital(remedy) + "."))
 }
 
 fn clock(facts: &Machine) -> Option<Verdict> {

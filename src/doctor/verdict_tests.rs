@@ -135,6 +135,8 @@ fn d04_no_address_is_left() {
     });
     facts.ice.remote.names = 1;
     said(&facts, Code::D04, &[key]);
+    let refused = Session { refusal: Some(Refusal::NoPort), reason: Some("no media port".into()), ..facts.clone() };
+    said(&refused, Code::D04, &[key]);
     facts.advertised = Arc::default();
     said(&facts, Code::D04, &["no address"]);
 }
@@ -151,6 +153,16 @@ fn d05_only_container_addresses_are_left() {
     said(&facts, Code::D05, &["172.17.0.1", "webrtc.candidates"]);
     facts.advertised = Arc::new(Advertised { manual: true, ..only });
     said(&facts, Code::D01, &[]);
+    // Some homes use Docker's range: a guess counts only where nothing arrives.
+    let home = Advertised {
+        candidates: vec!["udp 172.20.0.2:8555".into()],
+        addresses: vec![address("172.20.0.2", Scope::ContainerRange, None)],
+        manual: false,
+    };
+    facts.advertised = Arc::new(home);
+    said(&facts, Code::D05, &[]);
+    let here = Machine { clock_s: CLOCK_FLOOR_S, advertised: facts.advertised.clone(), ..Machine::default() };
+    assert_eq!(machine(&here), []);
 }
 
 #[test]
@@ -223,7 +235,8 @@ fn d10_packets_are_lost() {
 
 #[test]
 fn d12_a_port_is_taken() {
-    let problem = "cannot listen on udp 0.0.0.0:8555: Address already in use (os error 98); change webrtc.listen";
+    let problem =
+        "cannot listen on udp 0.0.0.0:8555: the port is in use by go2rtc (pid 7); stop it, or change webrtc.listen";
     let facts = Machine {
         problems: vec![problem.into(), "cannot listen on tcp 1.2.3.4:1: Cannot assign".into()],
         clock_s: CLOCK_FLOOR_S,
@@ -232,7 +245,15 @@ fn d12_a_port_is_taken() {
     };
     let list = machine(&facts);
     assert_eq!(list.len(), 1);
-    told(&list[0], Code::D12, &["udp 0.0.0.0:8555", "webrtc.listen"]);
+    told(&list[0], Code::D12, &["udp 0.0.0.0:8555", "go2rtc (pid 7)", "Stop it, or change webrtc.listen."]);
+    let alone = Machine { advertised: Arc::default(), ..facts };
+    assert_eq!(machine(&alone).len(), 1, "no address is left because no port is");
+    let refused = Session {
+        refusal: Some(Refusal::NoPort),
+        reason: Some(format!("the relay has no media port: {problem}")),
+        ..Session::default()
+    };
+    said(&refused, Code::D12, &["go2rtc"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::doctor::facts::{self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media,
 use crate::doctor::history::RECENT;
 use crate::doctor::verdict;
 use crate::media::codec::Kind;
+use crate::net::policy::Candidate;
 use crate::net::route::Route;
 use crate::rtc::session::Reason;
 use crate::source::public_url;
@@ -73,9 +74,9 @@ impl Engine {
 
     fn machine(&mut self, asker_clock_s: Option<u64>, now: Instant) -> Machine {
         Machine {
-            listen: self.wire.listening.clone(),
-            problems: self.wire.problems.clone(),
-            advertised: self.advertised(now),
+            listen: self.wire.listening(),
+            problems: self.wire.problems().into_iter().map(str::to_owned).collect(),
+            advertised: self.advertised(&self.wire.candidates(None)),
             sessions: self.peers.len(),
             max_sessions: self.max_sessions,
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
@@ -85,10 +86,9 @@ impl Engine {
         }
     }
 
-    /// What peers are told of us now; the same value as before while it is the same.
-    pub(super) fn advertised(&mut self, now: Instant) -> Arc<facts::Advertised> {
-        let candidates = self.wire.candidates(now);
-        let fresh = self.explainer.advertised(self.wire.interfaces(), &candidates);
+    /// What a peer is told of us; the same value as the last one while it is the same.
+    pub(super) fn advertised(&mut self, candidates: &[Candidate]) -> Arc<facts::Advertised> {
+        let fresh = self.explainer.advertised(self.wire.interfaces(), &self.wire.explain(), candidates);
         if *self.told != fresh {
             self.told = Arc::new(fresh);
         }
@@ -109,6 +109,7 @@ impl Engine {
             ErrorKind::CodecMismatch => Refusal::Codecs,
             ErrorKind::SourceFailed => Refusal::Source,
             ErrorKind::Full => Refusal::Full,
+            ErrorKind::Internal if self.wire.deaf().is_some() => Refusal::NoPort,
             _ => return,
         };
         let stream = self.streams.get(&offer.stream).map(|stream| self.stream_facts(stream, now));
@@ -121,6 +122,7 @@ impl Engine {
             refusal: Some(refusal),
             reason: Some(clip(&error.message)),
             failed: true,
+            advertised: self.advertised(&self.wire.candidates(None)),
             stream: stream.unwrap_or_default(),
             ..Session::default()
         };

@@ -10,6 +10,7 @@ mod peer;
 mod report;
 mod send;
 mod sessions;
+mod sockets;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -167,7 +168,7 @@ impl Engine {
     fn on_wire(&mut self, event: WireEvent) {
         match event {
             WireEvent::Udp(index) => {
-                let Some(port) = self.wire.udp(index as u8).cloned() else { return };
+                let Some(port) = self.wire.udp(index).cloned() else { return };
                 let mut buffers = self.receive.take().unwrap_or_else(ReceiveBuffers::new);
                 let now = Instant::now();
                 for _ in 0..MAX_BATCHES {
@@ -176,6 +177,12 @@ impl Engine {
                     }
                 }
                 self.receive = Some(buffers);
+            }
+            WireEvent::Network => {
+                let now = Instant::now();
+                for socket in self.wire.refresh(now) {
+                    self.on_unbound(socket, now);
+                }
             }
             WireEvent::Tcp(input) => {
                 self.on_tcp(input);
@@ -399,11 +406,12 @@ impl Engine {
     }
 
     fn status(&mut self, now: Instant) -> Value {
-        let candidates: Vec<String> = self.wire.candidates(now).iter().map(ToString::to_string).collect();
+        let candidates: Vec<String> = self.wire.candidates(None).iter().map(ToString::to_string).collect();
         json!({
-            "listen": self.wire.listening,
-            "problems": self.wire.problems,
+            "listen": self.wire.listening(),
+            "problems": self.wire.problems(),
             "candidates": candidates,
+            "addresses": report::addresses(&self.wire.explain()),
             "sessions": self.peers.len(),
             "max_sessions": self.max_sessions,
             "streams": self.streams.len(),

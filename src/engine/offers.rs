@@ -62,6 +62,9 @@ impl Engine {
     /// Looks at an offer before anything is started for it.
     fn prepare(&self, offer: &Offer) -> Result<Ready, Error> {
         let stream = self.streams.get(&offer.stream).filter(|s| !s.deleted).ok_or_else(stream_not_found)?;
+        if let Some(message) = self.wire.deaf() {
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
         let remote = sdp::parse(&offer.sdp).map_err(|e| Error::new(ErrorKind::BadRequest, e.to_string()))?;
         if self.peers.len() >= self.max_sessions {
             let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
@@ -249,7 +252,9 @@ impl Engine {
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)
             .map_err(internal)?;
         let id = self.new_id()?;
-        let candidates: Vec<String> = self.wire.candidates(now).iter().map(ToString::to_string).collect();
+        let candidates = self.wire.candidates(offer.host);
+        let advertised = self.advertised(&candidates);
+        let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
@@ -280,6 +285,7 @@ impl Engine {
                 protocol: offer.protocol,
                 user_agent: offer.user_agent.clone(),
                 remote: offer.remote,
+                host: offer.host,
             },
             created: now,
             connected: None,
@@ -292,7 +298,7 @@ impl Engine {
             due: Some(now),
             budget: Budget::new(now),
             offered_candidates: 0,
-            advertised: self.advertised(now),
+            advertised,
             remote: RemoteCandidates::default(),
         });
         self.by_ufrag.insert(credentials.ufrag, key);

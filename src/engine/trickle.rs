@@ -23,7 +23,8 @@ impl Engine {
     pub(super) fn on_trickle(&mut self, id: &str, trickle: Trickle, now: Instant) -> Result<Trickled, Error> {
         let key = self.key_of(id)?;
         let fresh = self.new_credentials()?;
-        let candidates = self.wire.candidates(now);
+        let host = self.peers.get(&key).and_then(|peer| peer.origin.host);
+        let candidates = self.wire.candidates(host);
         let peer = self.peers.get_mut(&key).ok_or_else(session_not_found)?;
         // Players that could not read the entity tag send the text "null".
         let named = trickle.if_match.as_deref().map(str::trim).filter(|tag| !matches!(*tag, "*" | "null" | "\"null\""));
