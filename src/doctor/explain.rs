@@ -88,8 +88,12 @@ mod tests {
 
     /// Address, whether it is told, and the setting or rule that keeps it back.
     fn explained(settings: &str) -> Vec<(String, bool, Option<String>)> {
-        let edge =
-            config::Edge { read: &|_| Err(std::io::ErrorKind::NotFound.into()), variable: &|_| None, memory: None };
+        let edge = config::Edge {
+            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            variable: &|_| None,
+            memory: None,
+            interfaces: None,
+        };
         let config = config::load(&[format!("{{webrtc: {settings}}}")], &edge).unwrap().config;
         let interface = |name, ip: &str| Interface::new(name, ip.parse().unwrap());
         let all = [
