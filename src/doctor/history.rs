@@ -59,7 +59,13 @@ mod tests {
 
     fn ended(name: &str, port: u16, failed: bool) -> Session {
         let stream = Stream { name: name.into(), ..Stream::default() };
-        Session { stream, failed, from: format!("192.168.1.9:{port}"), ..Session::default() }
+        Session {
+            stream,
+            failed,
+            age_ms: if failed { 15_000 } else { 0 },
+            from: format!("192.168.1.9:{port}"),
+            ..Session::default()
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::facts::{Advertised, Machine, Media, Phase, Refusal, Session, Stream};
 use serde::Serialize;
 
-/// A live session gets this long before its silence says something.
+/// A session gets this long before its silence says something, live or ended.
 const PATIENCE_MS: u64 = 3_000;
 /// A source that sent nothing for this long is silent.
 const SOURCE_SILENT_MS: u64 = 5_000;
@@ -70,13 +70,10 @@ pub fn session(facts: &Session) -> Option<Verdict> {
     if let Some(refusal) = facts.refusal {
         return refused(facts, refusal);
     }
-    let patient = facts.failed || facts.age_ms >= PATIENCE_MS;
+    // What ended at once, by the wrong certificate, say, is none of these.
     match facts.phase {
-        Phase::Checking if patient => no_way(facts),
-        Phase::Handshaking if facts.failed || facts.dtls.began_ms.is_some_and(|ms| ms >= PATIENCE_MS) => {
-            Some(no_keys(facts))
-        }
-        // A session that lasted no time at all says nothing about its media.
+        Phase::Checking if facts.age_ms >= PATIENCE_MS => no_way(facts),
+        Phase::Handshaking if facts.dtls.began_ms.is_some_and(|ms| ms >= PATIENCE_MS) => Some(no_keys(facts)),
         Phase::Connected if facts.connected_ms.is_some_and(|ms| ms >= PATIENCE_MS) => {
             no_picture(facts).or_else(|| bad_picture(facts))
         }
