@@ -52,7 +52,7 @@ class Relay:
 
     def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), **sections):
         self.address = address
-        self.http_port = free_port()
+        self.http_port = http_port or free_port()
         self.media_port = free_media_port(taken=[self.http_port])
         self.prefix = list(prefix)
         self.arguments = list(arguments)
