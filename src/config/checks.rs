@@ -2,7 +2,7 @@
 use super::document::Finding;
 use super::parts::{Root, WebrtcPart};
 use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
-use super::values::{Words, is_literal_candidate};
+use super::values::{Words, is_literal_candidate, is_public_candidate};
 
 /// What the operator should know about the values of one document.
 pub(super) fn findings(part: &Root) -> Vec<Finding> {
@@ -17,6 +17,7 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         ));
     }
     if let Some(webrtc) = &part.webrtc {
+        super::ice::findings(webrtc, &mut found);
         not_yet(webrtc, &mut found);
     }
     for (name, sources) in part.streams.iter().flatten() {
@@ -34,13 +35,12 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
 fn not_yet(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
     let waits = "is not acted on in this version";
     for candidate in webrtc.candidates.iter().flat_map(|words| &words.0) {
-        if !is_literal_candidate(candidate) {
-            let message = format!("{candidate:?} {waits}, only address:port such as 192.168.1.2:8555 is advertised");
+        if !is_literal_candidate(candidate) && !is_public_candidate(candidate) {
+            let message = format!(
+                "{candidate:?} {waits}, only address:port such as 192.168.1.2:8555, and stun:port, are advertised"
+            );
             found.push(Finding::new(&["webrtc", "candidates"], message));
         }
-    }
-    if webrtc.ice_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
-        found.push(Finding::new(&["webrtc", "ice_servers"], format!("{waits}, no STUN or TURN server is asked")));
     }
     if let Some(filters) = &webrtc.filters {
         let given = [
@@ -71,21 +71,21 @@ mod tests {
 
     #[test]
     fn what_the_engine_does_is_not_warned_about() {
-        let yaml = "webrtc: {listen: ':1/udp', candidates: ['1.2.3.4:5', '[::1]:5'], ice_servers: [], \
+        let yaml = "webrtc: {listen: ':1/udp', candidates: ['1.2.3.4:5', '[::1]:5', 'stun:8555'], \
                     filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1]}}";
         assert_eq!(paths(yaml), Vec::<String>::new());
     }
 
     #[test]
     fn what_the_engine_does_not_do_yet_is_one_line_each() {
-        let yaml = "webrtc: {candidates: ['stun:8555', 'home.example:8555'], ice_servers: [{urls: 'stun:a:1'}], \
+        let yaml = "webrtc: {candidates: ['stun:x', 'home.example:8555'], ice_servers: [{urls: 'a:1'}], \
                     filters: {candidates: [], networks: [udp4], udp_ports: [1, 2]}}";
         assert_eq!(
             paths(yaml),
             [
+                "webrtc.ice_servers.0.urls",
                 "webrtc.candidates",
                 "webrtc.candidates",
-                "webrtc.ice_servers",
                 "webrtc.filters.candidates",
                 "webrtc.filters.networks",
                 "webrtc.filters.udp_ports"

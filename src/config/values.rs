@@ -87,6 +87,11 @@ pub(super) fn is_literal_candidate(text: &str) -> bool {
     text.parse::<std::net::SocketAddr>().is_ok()
 }
 
+/// `stun:PORT`: our public address with this port.
+pub(super) fn is_public_candidate(text: &str) -> bool {
+    text.strip_prefix("stun:").is_some_and(|port| port.trim().parse::<u16>().is_ok_and(|port| port != 0))
+}
+
 /// A log level by go2rtc's names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Level(pub LevelFilter);

@@ -31,6 +31,12 @@ impl Engine {
         if reply.is_closed() {
             return;
         }
+        if let Some((offer, reply)) = self.hold(offer, reply, now) {
+            self.answer_offer(offer, reply, now);
+        }
+    }
+
+    pub(super) fn answer_offer(&mut self, offer: Offer, reply: oneshot::Sender<Result<Answer, Error>>, now: Instant) {
         match self.prepare(&offer) {
             Ok(Ready::Now(remote, side)) => {
                 let answer = match side {
@@ -244,7 +250,9 @@ impl Engine {
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)
             .map_err(internal)?;
         let id = self.new_id()?;
-        let candidates: Vec<String> = self.wire.candidates(now).iter().map(ToString::to_string).collect();
+        self.confirm_public(now);
+        let relay = self.wire.relays.take(key, now);
+        let candidates = self.candidate_lines(relay, now);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
@@ -286,11 +294,15 @@ impl Engine {
             wake: None,
             budget: Budget::new(now),
             offered_candidates: 0,
+            relay,
+            remotes: Vec::new(),
+            late: None,
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
-        add_candidates(&self.wire, &mut peer, &remote.candidates, now);
-        let answer = Answer { id, sdp, candidates, etag: peer.etag() };
+        add_candidates(&mut self.wire, &mut peer, &remote.candidates, now);
+        let more = relay.is_some_and(|number| self.wire.relays.is_allocating(number));
+        let answer = Answer { id, sdp, candidates, more, etag: peer.etag() };
         Ok((peer, answer))
     }
 

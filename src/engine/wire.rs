@@ -1,4 +1,5 @@
 //! The media sockets of the engine: binding by policy, receiving with the sender's route, sending.
+use crate::engine::relayed::Relays;
 use crate::net::interfaces::{self, Interface};
 use crate::net::policy::{Bound, Candidate, Policy};
 use crate::net::route::{Datagram, Route, Socket};
@@ -35,6 +36,8 @@ pub struct Wire {
     addresses: (Vec<Interface>, Option<Instant>),
     /// The socket that is looked at first, so that a flood on one does not silence the others.
     turn: usize,
+    /// Sockets towards TURN servers.
+    pub relays: Relays,
     /// What could not be bound, for the log and the status page.
     pub problems: Vec<String>,
     pub listening: Vec<String>,
@@ -56,6 +59,7 @@ impl Wire {
             bound: Bound::default(),
             addresses: (Vec::new(), None),
             turn: 0,
+            relays: Relays::default(),
             problems: Vec::new(),
             listening: Vec::new(),
         };
@@ -120,12 +124,17 @@ impl Wire {
         self.problems.push(problem);
     }
 
-    /// Candidates to tell a peer now.
-    pub fn candidates(&mut self, now: Instant) -> Vec<Candidate> {
+    /// Where `webrtc.listen` binds to one address.
+    pub fn host(&self) -> Option<IpAddr> {
+        self.policy.listen.host
+    }
+
+    /// Candidates to tell a peer now; `public`: our addresses as STUN servers see them.
+    pub fn candidates(&mut self, public: &[IpAddr], now: Instant) -> Vec<Candidate> {
         if self.addresses.1.is_none_or(|at| now.saturating_duration_since(at) > ADDRESSES_AGE) {
             self.addresses = (interfaces::list(), Some(now));
         }
-        self.policy.candidates(&self.addresses.0, &self.bound)
+        self.policy.candidates(&self.addresses.0, public, &self.bound)
     }
 
     /// The UDP socket from which an address can be reached.
@@ -141,6 +150,7 @@ impl Wire {
             Socket::Tcp(number) => {
                 self.connections.get(&number).and_then(|c| c.local()).map_or(0, |address| address.port())
             }
+            Socket::Relay(number) => self.relays.relayed(number).map_or(0, |address| address.port()),
         }
     }
 
@@ -251,6 +261,7 @@ impl Wire {
                     tcp::frame(&mut framed, &bytes);
                     self.write(number, &framed);
                 }
+                Socket::Relay(number) => drop(self.relays.send(number, route.remote, &bytes)),
             }
         }
     }

@@ -112,11 +112,28 @@ impl Bound {
     }
 }
 
+/// One entry of `webrtc.candidates`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manual {
+    Literal(SocketAddr),
+    /// `stun:PORT`: our public addresses with this port.
+    Public(u16),
+}
+
+impl Manual {
+    fn parse(entry: &str) -> Option<Self> {
+        match entry.strip_prefix("stun:") {
+            Some(port) => port.trim().parse().ok().filter(|port| *port != 0).map(Self::Public),
+            None => entry.parse().ok().map(Self::Literal),
+        }
+    }
+}
+
 /// The settings that decide about sockets and candidates.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub listen: Listen,
-    manual: Vec<SocketAddr>,
+    manual: Vec<Manual>,
     loopback: bool,
     interfaces: Option<Vec<String>>,
     ips: Option<Vec<IpAddr>>,
@@ -124,7 +141,7 @@ pub struct Policy {
 
 impl Policy {
     pub fn new(webrtc: &Webrtc) -> Result<Self, String> {
-        let manual = webrtc.candidates.iter().filter_map(|entry| entry.parse().ok()).collect();
+        let manual = webrtc.candidates.iter().filter_map(|entry| Manual::parse(entry)).collect();
         Ok(Self {
             listen: Listen::parse(&webrtc.listen)?,
             manual,
@@ -166,7 +183,8 @@ impl Policy {
     }
 
     /// Every candidate that a peer is told: ours, then the operator's, which rank below them in the order written.
-    pub fn candidates(&self, interfaces: &[Interface], bound: &Bound) -> Vec<Candidate> {
+    /// `public`: our addresses as STUN servers see them.
+    pub fn candidates(&self, interfaces: &[Interface], public: &[IpAddr], bound: &Bound) -> Vec<Candidate> {
         let mut list = Vec::new();
         for (rank, ip) in self.addresses(interfaces).into_iter().enumerate() {
             for (protocol, base) in [(Protocol::Udp, UDP_PRIORITY), (Protocol::Tcp, TCP_PRIORITY)] {
@@ -178,13 +196,17 @@ impl Policy {
             }
         }
         let mut n = 0;
-        for address in &self.manual {
+        let manual = self.manual.iter().flat_map(|entry| match *entry {
+            Manual::Literal(address) => vec![address],
+            Manual::Public(port) => public.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+        });
+        for address in manual {
             let tcp = self.listen.tcp.is_some();
             let udp = !tcp || self.listen.udp != 0;
             for (on, protocol, base) in [(tcp, Protocol::Tcp, TCP_PRIORITY), (udp, Protocol::Udp, UDP_PRIORITY)] {
                 if on {
                     n += 1;
-                    list.push(Candidate::new(protocol, *address, base - n));
+                    list.push(Candidate::new(protocol, address, base - n));
                 }
             }
         }
@@ -225,7 +247,8 @@ mod tests {
     const BOUND: Bound = Bound { udp4: Some(8555), udp6: Some(8555), tcp4: Some(8555), tcp6: Some(8555) };
 
     fn told(webrtc: &Webrtc, interfaces: &[Interface]) -> Vec<String> {
-        Policy::new(webrtc).unwrap().candidates(interfaces, &BOUND).iter().map(|c| c.to_string()).collect()
+        let public = ["203.0.113.7".parse().unwrap()];
+        Policy::new(webrtc).unwrap().candidates(interfaces, &public, &BOUND).iter().map(|c| c.to_string()).collect()
     }
 
     #[test]
@@ -244,8 +267,7 @@ mod tests {
 
     #[test]
     fn manual_candidates_rank_in_their_order_below_the_machines_own() {
-        let lines =
-            told(&webrtc(":8555", &["216.58.210.174:8555", "203.0.113.7:8555"]), &[interface("eth0", "192.168.1.2")]);
+        let lines = told(&webrtc(":8555", &["216.58.210.174:8555", "stun:8555"]), &[interface("eth0", "192.168.1.2")]);
         assert!(lines[0].ends_with(" 1 udp 2130706431 192.168.1.2 8555 typ host"), "{lines:?}");
         assert!(lines[1].ends_with(" 1 tcp 1671430143 192.168.1.2 8555 typ host tcptype passive"));
         assert_eq!(lines[2], "candidate:3613942034 1 tcp 1671430142 216.58.210.174 8555 typ host tcptype passive");
