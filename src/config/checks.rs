@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_the_engine_does_not_do_yet_is_one_line_each() {
-        let yaml = "webrtc: {candidates: ['stun:x', 'home.example:8555'], ice_servers: [{urls: 'a:1'}], \
+        let yaml = "webrtc: {candidates: ['stun:8555', 'home.example:8555'], ice_servers: [{urls: 'a:1'}], \
                     filters: {candidates: [], networks: [udp4], udp_ports: [1, 2]}}";
         assert_eq!(
             paths(yaml),

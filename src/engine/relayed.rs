@@ -12,6 +12,7 @@ use crate::rtc::digest::Digest;
 use crate::rtc::ice::RELAY_PRIORITY;
 use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +59,7 @@ impl Relayed {
     /// Lets out what the allocation has to say. What the kernel refuses is sent again by its own schedule.
     fn flush(&mut self) {
         for bytes in self.allocation.take_out() {
-            let _ = self.socket.try_send(&bytes);
+            let _ = send(&self.socket, &bytes);
         }
     }
 }
@@ -204,7 +205,7 @@ impl Relays {
         self.scratch.clear();
         let wrapped = relayed.allocation.wrap(Instant::now(), peer, bytes, &mut self.scratch);
         relayed.flush();
-        if wrapped { relayed.socket.try_send(&self.scratch).map(|_| ()) } else { Ok(()) }
+        if wrapped { send(&relayed.socket, &self.scratch) } else { Ok(()) }
     }
 
     /// The relay candidate (RFC 8839 section 5.1), when there is one. The related address says nothing of our network.
@@ -224,6 +225,11 @@ impl Relays {
         });
         list.collect()
     }
+}
+
+/// Sends past the runtime, which refuses to write to a socket before it has seen it ready.
+fn send(socket: &UdpSocket, bytes: &[u8]) -> io::Result<()> {
+    SockRef::from(socket).send(bytes).map(|_| ())
 }
 
 /// A socket towards one server, and the task that reads it.
