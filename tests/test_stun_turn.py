@@ -223,6 +223,14 @@ table inet filter {
   }
 }
 """
+NO_TURN = """
+table inet filter {
+  chain forward {
+    type filter hook forward priority 0;
+    ip daddr 10.77.53.2 drop
+  }
+}
+"""
 TURN = {"urls": ["turn:10.77.53.2:3478"], "username": "user", "credential": "s3cret"}
 
 
@@ -294,7 +302,7 @@ def test_an_answer_waits_for_a_turn_server_a_moment_only(porthole, networks, cre
     if error is None:
         text = run(*networks.within("relay"), *post).stdout
         assert re.search(r"candidate:relay4 1 udp 16777215 10\.77\.53\.2 50\d\d\d typ relay", text), text
-        networks.filter("table inet filter { chain forward { type filter hook forward priority 0; ip daddr 10.77.53.2 drop; } }")
+        networks.filter(NO_TURN)
         text, seconds = run(*networks.within("relay"), *post).stdout.rsplit("\n", 1)
         assert "typ relay" not in text and 0.25 < float(seconds) < 0.5, seconds
     else:

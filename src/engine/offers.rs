@@ -252,6 +252,10 @@ impl Engine {
         let id = self.new_id()?;
         self.confirm_public(now);
         let relay = self.wire.relays.take(key, now);
+        if let Some(number) = relay {
+            // Browsers hide their addresses or tell them late; media mostly comes from where the offer came from.
+            self.wire.relays.permit(number, offer.remote.ip(), now);
+        }
         let candidates = self.candidate_lines(relay, now);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
