@@ -22,10 +22,12 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def free_media_port():
-    """Free for TCP and UDP alike."""
+def free_media_port(taken=()):
+    """Free for TCP and UDP alike, and none of `taken`."""
     while True:
         port = free_port()
+        if port in taken:
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -51,7 +53,7 @@ class Relay:
     def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, **sections):
         self.address = address
         self.http_port = free_port()
-        self.media_port = free_media_port()
+        self.media_port = free_media_port(taken=[self.http_port])
         self.prefix = list(prefix)
         self.config = {
             "api": {"listen": f"{address}:{self.http_port}"},

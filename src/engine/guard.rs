@@ -6,7 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 impl Engine {
     /// Runs what concerns one session so that a fault in it ends this session and no other.
     pub(super) fn guarded(&mut self, key: u32, step: impl FnOnce(&mut Self)) {
-        if !self.shielded(step) {
+        if self.shielded(step) {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.due = peer.deadline();
+            }
+        } else {
             log::error!(target: "webrtc", "internal fault, the session is closed session={key}");
             self.remove_peer(key, Reason::Fault);
         }

@@ -169,7 +169,7 @@ impl Engine {
     }
 
     fn deadline(&self) -> Instant {
-        let peers = self.peers.values().filter_map(|peer| peer.deadline());
+        let peers = self.peers.values().filter_map(|peer| peer.due);
         let streams = self.streams.values().filter_map(Stream::deadline);
         let outside = self.public.deadline().into_iter().chain(self.wire.relays.deadline());
         peers.chain(streams).chain(outside).min().unwrap_or_else(|| Instant::now() + IDLE)
@@ -212,6 +212,7 @@ impl Engine {
                 let key = self.by_route.iter().find(|((socket, _), _)| *socket == Socket::Tcp(connection));
                 if let Some(peer) = key.and_then(|(_, key)| self.peers.get_mut(key)) {
                     peer.wake = Some(now);
+                    peer.due = Some(now);
                 }
             }
             TcpInput::Closed { connection } => {
@@ -262,7 +263,7 @@ impl Engine {
             engine.tick_relays(now);
         });
         let due: Vec<u32> =
-            self.peers.iter().filter(|(_, p)| p.deadline().is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
+            self.peers.iter().filter(|(_, p)| p.due.is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
         for key in due {
             self.guarded(key, |engine| engine.tick_peer(key, now));
         }
@@ -338,6 +339,7 @@ impl Engine {
                             .filter(|r| r.track == track_key)
                             .for_each(|r| r.wants_keyframe = true);
                         peer.feedback(now, &mut self.out);
+                        peer.due = peer.deadline();
                         self.wire.send(&mut self.out);
                     }
                     return;

@@ -296,6 +296,7 @@ impl Engine {
             ssrc: self.random_ssrc(),
             report_due: now,
             wake: None,
+            due: Some(now),
             budget: Budget::new(now),
             offered_candidates: 0,
             relay,

@@ -120,6 +120,8 @@ pub struct Peer {
     pub ssrc: u32,
     pub report_due: Instant,
     pub wake: Option<Instant>,
+    /// [`Self::deadline`] as it was after the last step that concerned this peer.
+    pub due: Option<Instant>,
     pub budget: Budget,
     pub offered_candidates: usize,
     /// The session's allocation on a TURN server.

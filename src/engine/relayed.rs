@@ -335,6 +335,7 @@ impl Engine {
                 for (address, priority) in peer.remotes.clone() {
                     add_relayed(&mut self.wire, peer, address, priority, now);
                 }
+                peer.due = Some(now);
                 if let Some(late) = peer.late.take() {
                     let _ = late.send(Ok(line.into_iter().collect()));
                 }

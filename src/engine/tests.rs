@@ -74,8 +74,7 @@ async fn sessions_that_never_connect_are_gone_after_their_deadline() {
     let now = Instant::now();
     (0..16).for_each(|_| drop(view(&mut engine, "door")));
     let mut at = now;
-    while let Some(deadline) = engine.peers.values().filter_map(|peer| peer.deadline()).min() {
-        assert!(deadline >= at || deadline <= now + Duration::from_secs(16), "time goes on");
+    while let Some(deadline) = engine.peers.values().filter_map(|peer| peer.due).min() {
         at = at.max(deadline) + Duration::from_millis(1);
         assert!(at < now + Duration::from_secs(40), "{} sessions are left", engine.peers.len());
         engine.tick(at);

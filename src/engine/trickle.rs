@@ -48,6 +48,7 @@ impl Engine {
         }
         let Some((ufrag, pwd)) = restart else {
             add_candidates(&mut self.wire, peer, &trickle.candidates, now);
+            peer.due = Some(now);
             return Ok(Trickled::Taken);
         };
         self.by_ufrag.remove(&peer.session.ice().local().ufrag);
@@ -61,6 +62,7 @@ impl Engine {
         peer.generation += 1;
         peer.offered_candidates = 0;
         peer.remotes.clear();
+        peer.due = Some(now);
         add_candidates(&mut self.wire, peer, &trickle.candidates, now);
         log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
         Ok(Trickled::Restarted { fragment, etag: peer.etag() })

@@ -1,14 +1,17 @@
 //! The transport of one peer: ICE finds the way, DTLS agrees on keys (RFC 5764), SRTP carries media.
 //! Datagrams and time come in, datagrams and events go out.
+mod identity;
+mod reason;
+#[cfg(test)]
+mod tests;
+
 use crate::net::route::{Datagram, Route, Socket};
 use crate::rtc::dtls_repeat::Repeats;
 use crate::rtc::ice::{self, Credentials, Ice, Outcome};
 use crate::rtc::srtp::Protect;
 use bytes::BytesMut;
-use rtc::crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
-use rtc::dtls::cipher_suite::CipherSuiteId;
-use rtc::dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
-use rtc::dtls::crypto::Certificate;
+use rtc::crypto::RTCCryptoProvider;
+use rtc::dtls::config::HandshakeConfig;
 use rtc::dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::shared::error::Error as RtcError;
@@ -21,6 +24,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use identity::dtls_config;
+pub use identity::{Identity, PeerTransport};
+pub use reason::Reason;
+
 /// A peer that no route was found to within this time is given up.
 pub const ICE_DEADLINE: Duration = Duration::from_secs(15);
 /// Some peers nominate a route only when every check that a firewall swallows has timed out: with a
@@ -31,46 +38,11 @@ pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
 /// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
 /// 1 s for the open Internet, a lost packet on a LAN should not cost that).
 const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
-/// Largest DTLS record that we send: fits IPv6's smallest MTU.
-const DTLS_MTU: usize = 1200;
 /// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
 const REPLAY_WINDOW: usize = 512;
 
 /// SSRCs of one peer, RTP and RTCP apart: audio, three video layers and their retransmissions need 14.
 const MAX_SSRCS: usize = 64;
-
-/// Who we are to every peer: one certificate for the life of the process (RFC 8827 section 6.5 allows
-/// long-lived ones), so that a session costs no key generation.
-pub struct Identity {
-    pub provider: Arc<dyn RTCCryptoProvider>,
-    certificate: Certificate,
-    /// SHA-256 as SDP writes it: `AB:CD:…`.
-    pub fingerprint: String,
-}
-
-impl Identity {
-    pub fn generate() -> Result<Self, String> {
-        let provider = rtc::crypto::default_provider().map_err(|e| e.to_string())?;
-        let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
-            .map_err(|e| e.to_string())?;
-        let der = certificate.certificate.first().ok_or("the certificate is empty")?;
-        let digest = provider.crypto().hash(HashAlgorithm::Sha256, der.as_ref()).map_err(|e| e.to_string())?;
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
-        Ok(Self { provider, certificate, fingerprint })
-    }
-
-    pub fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
-        self.provider.random().fill(bytes)
-    }
-}
-
-/// What the peer's description says of its transport.
-#[derive(Clone, Debug)]
-pub struct PeerTransport {
-    pub credentials: Credentials,
-    /// SHA-256 digest of the certificate that the peer will show.
-    pub fingerprint: Vec<u8>,
-}
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,53 +62,6 @@ impl State {
             State::Handshaking => "handshaking",
             State::Connected => "connected",
             State::Closed => "closed",
-        }
-    }
-}
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// No datagram of the peer reached us.
-    NothingReceived,
-    /// The peer's checks reached us, our answers did not reach it.
-    NoRoute,
-    /// Routes work both ways, the peer chose none.
-    NotNominated,
-    HandshakeTimeout,
-    /// The peer's certificate or parameters are not those of its description.
-    HandshakeFailed,
-    ConsentLost,
-    ClosedByPeer,
-    /// DELETE, shutdown, or replaced.
-    ClosedByUs,
-    /// A fault of ours, caught so that nobody else notices.
-    Fault,
-}
-
-impl Reason {
-    /// The sentence for the log and the status page: what happened, and what to look at.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Reason::NothingReceived => {
-                "no packet of the peer arrived within 15 s; is a firewall between them, or another network? open the media port for UDP and TCP"
-            }
-            Reason::NoRoute => {
-                "the peer's packets arrive but our answers do not; look at the routing and firewall of the way back"
-            }
-            Reason::NotNominated => {
-                "a route works both ways but the peer chose none within 30 s; it may still wait for addresses that it cannot reach"
-            }
-            Reason::HandshakeTimeout => {
-                "the way is open but the DTLS handshake did not end within 10 s; large packets may be lost on it"
-            }
-            Reason::HandshakeFailed => {
-                "the DTLS handshake failed: the peer's certificate is not the one that its description named"
-            }
-            Reason::ConsentLost => "the peer stopped answering for 15 s; it is switched off, asleep or out of reach",
-            Reason::ClosedByPeer => "the peer closed the connection",
-            Reason::ClosedByUs => "closed on request",
-            Reason::Fault => "an internal fault ended this session; others are not affected",
         }
     }
 }
@@ -472,221 +397,5 @@ impl Session {
             self.state = State::Closed;
             events.push(Event::Closed(reason));
         }
-    }
-}
-
-fn dtls_config(identity: &Identity, active: bool, remote: &PeerTransport) -> Result<HandshakeConfig, String> {
-    let (expected, provider) = (remote.fingerprint.clone(), identity.provider.clone());
-    let verify = move |chain: &[Vec<u8>], _: &[_]| {
-        let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
-        let digest =
-            provider.crypto().hash(HashAlgorithm::Sha256, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
-        if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
-    };
-    ConfigBuilder::default()
-        .with_crypto_provider(identity.provider.clone())
-        .with_certificates(vec![identity.certificate.clone()])
-        .with_cipher_suites(cipher_suites(active))
-        .with_srtp_protection_profiles(srtp_profiles())
-        .with_client_auth(ClientAuthType::RequireAnyClientCert)
-        // Certificates are self-signed: the fingerprint in the description is what is checked.
-        .with_insecure_skip_verify(true)
-        .with_verify_peer_certificate(Some(Arc::new(verify)))
-        .with_extended_master_secret(ExtendedMasterSecretType::Request)
-        .with_server_name("porthole".into())
-        .with_flight_interval(DTLS_FIRST_RETRY)
-        .with_mtu(DTLS_MTU)
-        .build(active, None)
-        .map_err(|e| e.to_string())
-}
-
-/// Our certificate is ECDSA, so as a server only those suites work; as a client the peer may show an RSA one.
-fn cipher_suites(active: bool) -> Vec<CipherSuiteId> {
-    let mut suites = vec![
-        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
-        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_256_Cbc_Sha,
-    ];
-    if active {
-        suites.push(CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256);
-    }
-    suites
-}
-
-/// GCM is the faster one where the CPU knows AES, counter mode with SHA-1 elsewhere.
-fn srtp_profiles() -> Vec<SrtpProtectionProfile> {
-    use SrtpProtectionProfile::{Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80};
-    if cpu_knows_aes() {
-        vec![Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80]
-    } else {
-        vec![Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp_Aead_Aes_128_Gcm]
-    }
-}
-
-fn cpu_knows_aes() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("aes");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes");
-    #[allow(unreachable_code)]
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rtc::ice::UDP_PRIORITY;
-
-    fn credentials(name: &str) -> Credentials {
-        Credentials { ufrag: name.into(), pwd: format!("{name}-password-of-some-length") }
-    }
-
-    fn digest(identity: &Identity) -> PeerTransport {
-        PeerTransport {
-            credentials: credentials(""),
-            fingerprint: identity.fingerprint.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect(),
-        }
-    }
-
-    struct Pair {
-        a: Session,
-        b: Session,
-        now: Instant,
-        carried: usize,
-        lose: fn(usize) -> bool,
-        events: [Vec<Event>; 2],
-    }
-
-    impl Pair {
-        fn new(wrong_fingerprint: bool, a_active: bool) -> Pair {
-            let (ia, ib) = (Identity::generate().unwrap(), Identity::generate().unwrap());
-            let now = Instant::now();
-            let (ca, cb) = (credentials("aaaa"), credentials("bbbb"));
-            let mut to_a = PeerTransport { credentials: ca.clone(), ..digest(&ia) };
-            let to_b = PeerTransport { credentials: cb.clone(), ..digest(&ib) };
-            if wrong_fingerprint {
-                to_a.fingerprint[3] ^= 1;
-            }
-            let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b).unwrap();
-            let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a).unwrap();
-            a.ice_mut().add_remote(now, Socket::Udp(0), "10.0.0.2:2".parse().unwrap(), UDP_PRIORITY);
-            Pair { a, b, now, carried: 0, lose: |_| false, events: [vec![], vec![]] }
-        }
-
-        fn run(&mut self, time: Duration) {
-            let end = self.now + time;
-            while self.now < end {
-                let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
-                self.a.tick(self.now, &mut to_b, &mut self.events[0]);
-                self.b.tick(self.now, &mut to_a, &mut self.events[1]);
-                while !to_a.is_empty() || !to_b.is_empty() {
-                    for datagram in std::mem::take(&mut to_b) {
-                        self.carried += 1;
-                        if !(self.lose)(self.carried) {
-                            let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..datagram.route };
-                            self.b.handle(self.now, from, &datagram.bytes, &mut to_a, &mut self.events[1]);
-                        }
-                    }
-                    for datagram in std::mem::take(&mut to_a) {
-                        self.carried += 1;
-                        if !(self.lose)(self.carried) {
-                            let from = Route { remote: "10.0.0.2:2".parse().unwrap(), ..datagram.route };
-                            self.a.handle(self.now, from, &datagram.bytes, &mut to_b, &mut self.events[0]);
-                        }
-                    }
-                }
-                self.now += Duration::from_millis(5);
-            }
-        }
-    }
-
-    #[test]
-    fn two_sessions_connect_in_either_dtls_role_and_understand_each_other() {
-        for a_active in [true, false] {
-            let mut pair = Pair::new(false, a_active);
-            pair.run(Duration::from_millis(50));
-            assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected));
-            let mut packet = Vec::new();
-            crate::rtc::srtp::write_header(&mut packet, true, 96, 7, 8, 9);
-            packet.extend_from_slice(b"picture");
-            let plain = packet.clone();
-            let (route, protect) = pair.a.sender().unwrap();
-            protect.protect(&mut packet, 0, 9, 7).unwrap();
-            pair.events[1].clear();
-            pair.b.handle(pair.now, route, &packet, &mut Vec::new(), &mut pair.events[1]);
-            assert!(matches!(&pair.events[1][..], [Event::Rtp(bytes)] if bytes[..] == plain[..]));
-            let mut out = Vec::new();
-            pair.a.shut(pair.now, &mut out);
-            for datagram in out {
-                pair.b.handle(pair.now, datagram.route, &datagram.bytes, &mut Vec::new(), &mut pair.events[1]);
-            }
-            assert!(matches!(pair.events[1].last(), Some(Event::Closed(Reason::ClosedByPeer))));
-        }
-    }
-
-    #[test]
-    fn damaged_and_forged_datagrams_neither_fail_nor_fill_the_memory() {
-        let mut pair = Pair::new(false, true);
-        pair.run(Duration::from_millis(50));
-        let from = pair.b.ice().selected().unwrap();
-        let mut number = 1u64;
-        let mut random = || {
-            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (number >> 33) as usize
-        };
-        for _ in 0..20_000 {
-            let first = [0, 1, 20, 21, 22, 23, 128, 144, 160, 176, 191][random() % 11];
-            let mut bytes: Vec<u8> = (0..random() % 80).map(|_| random() as u8).collect();
-            bytes.insert(0, first);
-            if bytes.len() > 20 && random() % 2 == 0 {
-                match first {
-                    0 | 1 => bytes[1..8].copy_from_slice(&[1, 0, 8, 0x21, 0x12, 0xa4, 0x42]),
-                    20..=23 => bytes[1..13].copy_from_slice(&[254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 8]),
-                    _ => bytes[1] = [96, 200, 201, 205][random() % 4],
-                }
-            }
-            pair.events[1].clear();
-            pair.b.handle(pair.now, from, &bytes, &mut Vec::new(), &mut pair.events[1]);
-            assert!(pair.events[1].is_empty(), "{bytes:?}");
-        }
-        assert_eq!(pair.b.keys.as_ref().unwrap().ssrcs.len(), MAX_SSRCS);
-    }
-
-    #[test]
-    fn a_third_of_all_packets_may_be_lost_while_connecting() {
-        for a_active in [true, false] {
-            for start in 0..20 {
-                let mut pair = Pair::new(false, a_active);
-                pair.carried = start * 1000;
-                pair.lose = |n| ((n as u32).wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3);
-                pair.run(Duration::from_secs(9));
-                assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "start {start}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_certificate_that_the_description_did_not_name_is_refused() {
-        let mut pair = Pair::new(true, true);
-        pair.run(Duration::from_secs(12));
-        assert!(
-            pair.events.iter().flatten().all(|event| !matches!(event, Event::Connected))
-                || pair.b.state() == State::Closed
-        );
-        assert!(
-            pair.events[1]
-                .iter()
-                .any(|e| matches!(e, Event::Closed(Reason::HandshakeFailed | Reason::HandshakeTimeout)))
-        );
-        assert!(pair.b.sender().is_none());
-    }
-
-    #[test]
-    fn a_peer_that_never_comes_is_given_up_in_time() {
-        let mut pair = Pair::new(false, true);
-        pair.lose = |_| true;
-        pair.run(ICE_DEADLINE - Duration::from_millis(100));
-        assert_eq!(pair.b.state(), State::Checking);
-        pair.run(Duration::from_millis(200));
-        assert!(matches!(pair.events[1][..], [Event::Closed(Reason::NothingReceived)]));
     }
 }

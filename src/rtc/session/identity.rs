@@ -1,0 +1,106 @@
+//! Who we are to peers: the certificate, and the DTLS settings that go with it.
+use super::DTLS_FIRST_RETRY;
+use crate::rtc::ice::Credentials;
+use rtc::crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
+use rtc::dtls::cipher_suite::CipherSuiteId;
+use rtc::dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
+use rtc::dtls::crypto::Certificate;
+use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc::shared::error::Error as RtcError;
+use std::sync::Arc;
+
+/// Largest DTLS record that we send: fits IPv6's smallest MTU.
+const DTLS_MTU: usize = 1200;
+
+/// Who we are to every peer: one certificate for the life of the process (RFC 8827 section 6.5 allows
+/// long-lived ones), so that a session costs no key generation.
+pub struct Identity {
+    pub provider: Arc<dyn RTCCryptoProvider>,
+    certificate: Certificate,
+    /// SHA-256 as SDP writes it: `AB:CD:…`.
+    pub fingerprint: String,
+}
+
+impl Identity {
+    pub fn generate() -> Result<Self, String> {
+        let provider = rtc::crypto::default_provider().map_err(|e| e.to_string())?;
+        let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
+            .map_err(|e| e.to_string())?;
+        let der = certificate.certificate.first().ok_or("the certificate is empty")?;
+        let digest = provider.crypto().hash(HashAlgorithm::Sha256, der.as_ref()).map_err(|e| e.to_string())?;
+        let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        Ok(Self { provider, certificate, fingerprint })
+    }
+
+    pub fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        self.provider.random().fill(bytes)
+    }
+}
+
+/// What the peer's description says of its transport.
+#[derive(Clone, Debug)]
+pub struct PeerTransport {
+    pub credentials: Credentials,
+    /// SHA-256 digest of the certificate that the peer will show.
+    pub fingerprint: Vec<u8>,
+}
+
+pub(super) fn dtls_config(
+    identity: &Identity,
+    active: bool,
+    remote: &PeerTransport,
+) -> Result<HandshakeConfig, String> {
+    let (expected, provider) = (remote.fingerprint.clone(), identity.provider.clone());
+    let verify = move |chain: &[Vec<u8>], _: &[_]| {
+        let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
+        let digest =
+            provider.crypto().hash(HashAlgorithm::Sha256, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
+        if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
+    };
+    ConfigBuilder::default()
+        .with_crypto_provider(identity.provider.clone())
+        .with_certificates(vec![identity.certificate.clone()])
+        .with_cipher_suites(cipher_suites(active))
+        .with_srtp_protection_profiles(srtp_profiles())
+        .with_client_auth(ClientAuthType::RequireAnyClientCert)
+        // Certificates are self-signed: the fingerprint in the description is what is checked.
+        .with_insecure_skip_verify(true)
+        .with_verify_peer_certificate(Some(Arc::new(verify)))
+        .with_extended_master_secret(ExtendedMasterSecretType::Request)
+        .with_server_name("porthole".into())
+        .with_flight_interval(DTLS_FIRST_RETRY)
+        .with_mtu(DTLS_MTU)
+        .build(active, None)
+        .map_err(|e| e.to_string())
+}
+
+/// Our certificate is ECDSA, so as a server only those suites work; as a client the peer may show an RSA one.
+fn cipher_suites(active: bool) -> Vec<CipherSuiteId> {
+    let mut suites = vec![
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_256_Cbc_Sha,
+    ];
+    if active {
+        suites.push(CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256);
+    }
+    suites
+}
+
+/// GCM is the faster one where the CPU knows AES, counter mode with SHA-1 elsewhere.
+fn srtp_profiles() -> Vec<SrtpProtectionProfile> {
+    use SrtpProtectionProfile::{Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80};
+    if cpu_knows_aes() {
+        vec![Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80]
+    } else {
+        vec![Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp_Aead_Aes_128_Gcm]
+    }
+}
+
+fn cpu_knows_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[allow(unreachable_code)]
+    false
+}

@@ -1,0 +1,154 @@
+//! Two sessions on a simulated network.
+use super::*;
+use crate::rtc::ice::UDP_PRIORITY;
+
+fn credentials(name: &str) -> Credentials {
+    Credentials { ufrag: name.into(), pwd: format!("{name}-password-of-some-length") }
+}
+
+fn digest(identity: &Identity) -> PeerTransport {
+    PeerTransport {
+        credentials: credentials(""),
+        fingerprint: identity.fingerprint.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect(),
+    }
+}
+
+struct Pair {
+    a: Session,
+    b: Session,
+    now: Instant,
+    carried: usize,
+    lose: fn(usize) -> bool,
+    events: [Vec<Event>; 2],
+}
+
+impl Pair {
+    fn new(wrong_fingerprint: bool, a_active: bool) -> Pair {
+        let (ia, ib) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let now = Instant::now();
+        let (ca, cb) = (credentials("aaaa"), credentials("bbbb"));
+        let mut to_a = PeerTransport { credentials: ca.clone(), ..digest(&ia) };
+        let to_b = PeerTransport { credentials: cb.clone(), ..digest(&ib) };
+        if wrong_fingerprint {
+            to_a.fingerprint[3] ^= 1;
+        }
+        let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b).unwrap();
+        let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a).unwrap();
+        a.ice_mut().add_remote(now, Socket::Udp(0), "10.0.0.2:2".parse().unwrap(), UDP_PRIORITY);
+        Pair { a, b, now, carried: 0, lose: |_| false, events: [vec![], vec![]] }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
+            self.a.tick(self.now, &mut to_b, &mut self.events[0]);
+            self.b.tick(self.now, &mut to_a, &mut self.events[1]);
+            while !to_a.is_empty() || !to_b.is_empty() {
+                for datagram in std::mem::take(&mut to_b) {
+                    self.carried += 1;
+                    if !(self.lose)(self.carried) {
+                        let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..datagram.route };
+                        self.b.handle(self.now, from, &datagram.bytes, &mut to_a, &mut self.events[1]);
+                    }
+                }
+                for datagram in std::mem::take(&mut to_a) {
+                    self.carried += 1;
+                    if !(self.lose)(self.carried) {
+                        let from = Route { remote: "10.0.0.2:2".parse().unwrap(), ..datagram.route };
+                        self.a.handle(self.now, from, &datagram.bytes, &mut to_b, &mut self.events[0]);
+                    }
+                }
+            }
+            self.now += Duration::from_millis(5);
+        }
+    }
+}
+
+#[test]
+fn two_sessions_connect_in_either_dtls_role_and_understand_each_other() {
+    for a_active in [true, false] {
+        let mut pair = Pair::new(false, a_active);
+        pair.run(Duration::from_millis(50));
+        assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected));
+        let mut packet = Vec::new();
+        crate::rtc::srtp::write_header(&mut packet, true, 96, 7, 8, 9);
+        packet.extend_from_slice(b"picture");
+        let plain = packet.clone();
+        let (route, protect) = pair.a.sender().unwrap();
+        protect.protect(&mut packet, 0, 9, 7).unwrap();
+        pair.events[1].clear();
+        pair.b.handle(pair.now, route, &packet, &mut Vec::new(), &mut pair.events[1]);
+        assert!(matches!(&pair.events[1][..], [Event::Rtp(bytes)] if bytes[..] == plain[..]));
+        let mut out = Vec::new();
+        pair.a.shut(pair.now, &mut out);
+        for datagram in out {
+            pair.b.handle(pair.now, datagram.route, &datagram.bytes, &mut Vec::new(), &mut pair.events[1]);
+        }
+        assert!(matches!(pair.events[1].last(), Some(Event::Closed(Reason::ClosedByPeer))));
+    }
+}
+
+#[test]
+fn damaged_and_forged_datagrams_neither_fail_nor_fill_the_memory() {
+    let mut pair = Pair::new(false, true);
+    pair.run(Duration::from_millis(50));
+    let from = pair.b.ice().selected().unwrap();
+    let mut number = 1u64;
+    let mut random = || {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (number >> 33) as usize
+    };
+    for _ in 0..20_000 {
+        let first = [0, 1, 20, 21, 22, 23, 128, 144, 160, 176, 191][random() % 11];
+        let mut bytes: Vec<u8> = (0..random() % 80).map(|_| random() as u8).collect();
+        bytes.insert(0, first);
+        if bytes.len() > 20 && random() % 2 == 0 {
+            match first {
+                0 | 1 => bytes[1..8].copy_from_slice(&[1, 0, 8, 0x21, 0x12, 0xa4, 0x42]),
+                20..=23 => bytes[1..13].copy_from_slice(&[254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 8]),
+                _ => bytes[1] = [96, 200, 201, 205][random() % 4],
+            }
+        }
+        pair.events[1].clear();
+        pair.b.handle(pair.now, from, &bytes, &mut Vec::new(), &mut pair.events[1]);
+        assert!(pair.events[1].is_empty(), "{bytes:?}");
+    }
+    assert_eq!(pair.b.keys.as_ref().unwrap().ssrcs.len(), MAX_SSRCS);
+}
+
+#[test]
+fn a_third_of_all_packets_may_be_lost_while_connecting() {
+    for a_active in [true, false] {
+        for start in 0..20 {
+            let mut pair = Pair::new(false, a_active);
+            pair.carried = start * 1000;
+            pair.lose = |n| ((n as u32).wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3);
+            pair.run(Duration::from_secs(9));
+            assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "start {start}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_the_description_did_not_name_is_refused() {
+    let mut pair = Pair::new(true, true);
+    pair.run(Duration::from_secs(12));
+    assert!(
+        pair.events.iter().flatten().all(|event| !matches!(event, Event::Connected)) || pair.b.state() == State::Closed
+    );
+    assert!(
+        pair.events[1].iter().any(|e| matches!(e, Event::Closed(Reason::HandshakeFailed | Reason::HandshakeTimeout)))
+    );
+    assert!(pair.b.sender().is_none());
+}
+
+#[test]
+fn a_peer_that_never_comes_is_given_up_in_time() {
+    let mut pair = Pair::new(false, true);
+    pair.lose = |_| true;
+    pair.run(ICE_DEADLINE - Duration::from_millis(100));
+    assert_eq!(pair.b.state(), State::Checking);
+    pair.run(Duration::from_millis(200));
+    assert!(matches!(pair.events[1][..], [Event::Closed(Reason::NothingReceived)]));
+}
