@@ -23,7 +23,8 @@ usage: porthole [-c CONFIG]...
   -v, --version        print the version
   -h, --help           print this text
 
-check reads the configuration, prints what is wrong with it and starts nothing.
+check reads the configuration, prints what is wrong with it and starts nothing. It ends with 1 where something
+can't work, with 0 where there are warnings only.
 ";
 
 /// Exit code of a command line that makes no sense.
@@ -76,10 +77,13 @@ fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lex
 
 fn run(arguments: &[String]) -> ExitCode {
     match config::load(arguments, &config::Edge::system()) {
-        Ok(config::Loaded { config, warnings }) => {
+        Ok(config::Loaded { config, warnings, errors }) => {
             let ring = logging::init(&config.log);
             for warning in warnings {
                 log::warn!(target: "config", "{warning}");
+            }
+            for error in errors {
+                log::error!(target: "config", "{error}");
             }
             let code = app::run(config, ring);
             log::logger().flush();
@@ -95,10 +99,10 @@ fn run(arguments: &[String]) -> ExitCode {
 fn check(arguments: &[String]) -> ExitCode {
     match config::load(arguments, &config::Edge::system()) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
-                complain(&format!("{warning}\n"));
+            for line in loaded.warnings.iter().chain(&loaded.errors) {
+                complain(&format!("{line}\n"));
             }
-            ExitCode::SUCCESS
+            if loaded.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(e) => {
             complain(&format!("{e}\n"));

@@ -1,6 +1,7 @@
 """Every form of `webrtc.listen` is bound as it says, and plays."""
 
 import json
+import os
 import socket
 
 import pytest
@@ -64,6 +65,10 @@ def test_a_port_that_is_taken_is_an_error_that_names_the_setting_and_the_rest_se
         relay = porthole({"cam": "test:?fps=15"}, webrtc={"listen": f"127.0.0.1:{port}"})
         assert "cannot listen on udp" in relay.log() and "webrtc.listen" in relay.log()
         assert any("cannot listen on udp" in problem for problem in json.loads(relay.get("/api/status")[2])["problems"])
+        page.goto(relay.url)
+        notice = page.locator("#problems")
+        notice.wait_for()
+        assert f"(pid {os.getpid()})" in notice.inner_text() and str(port) in notice.inner_text()
         view(page, relay)
         assert protocol(page) == "tcp"
 

@@ -113,7 +113,7 @@ def test_nobody_is_asked_where_the_settings_say_nothing_of_servers(porthole):
     assert (found["public"], found["stun_servers"], found["turn_servers"]) == ([], [], [])
     _, headers, _ = answered(relay)
     assert headers["Link"] is None
-    assert "needs a stun: server" in relay.log()
+    assert "asks a STUN server for the public address" in relay.log()
 
 
 def test_players_are_told_of_the_servers_in_the_form_that_they_read(porthole):

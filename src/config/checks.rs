@@ -1,8 +1,8 @@
 //! Values that are understood but refused, or that this version does not act on yet.
 use super::document::Finding;
-use super::parts::{Root, WebrtcPart};
+use super::parts::Root;
 use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
-use super::values::{Words, is_literal_candidate, is_public_candidate};
+use super::values::Words;
 
 /// What the operator should know about the values of one document.
 pub(super) fn findings(part: &Root) -> Vec<Finding> {
@@ -18,7 +18,6 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
     }
     if let Some(webrtc) = &part.webrtc {
         super::ice::findings(webrtc, &mut found);
-        not_yet(webrtc, &mut found);
     }
     for (name, sources) in part.streams.iter().flatten() {
         for source in sources.0.iter().filter(|source| !source_is_supported(source)) {
@@ -29,29 +28,6 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         }
     }
     found
-}
-
-/// Settings of the engine that are read and kept but not acted on yet.
-fn not_yet(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
-    let waits = "is not acted on in this version";
-    for candidate in webrtc.candidates.iter().flat_map(|words| &words.0) {
-        if !is_literal_candidate(candidate) && !is_public_candidate(candidate) {
-            let message = format!(
-                "{candidate:?} {waits}, only address:port such as 192.168.1.2:8555, and stun:port, are advertised"
-            );
-            found.push(Finding::new(&["webrtc", "candidates"], message));
-        }
-    }
-    if let Some(filters) = &webrtc.filters {
-        let given = [
-            ("candidates", filters.candidates.is_some()),
-            ("networks", filters.networks.is_some()),
-            ("udp_ports", filters.udp_ports.is_some()),
-        ];
-        for (key, _) in given.into_iter().filter(|(_, given)| *given) {
-            found.push(Finding::new(&["webrtc", "filters", key], waits));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -71,26 +47,10 @@ mod tests {
 
     #[test]
     fn what_the_engine_does_is_not_warned_about() {
-        let yaml = "webrtc: {listen: ':1/udp', candidates: ['1.2.3.4:5', '[::1]:5', 'stun:8555'], \
-                    filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1]}}";
+        let yaml = "webrtc: {listen: ':1/tcp', candidates: ['1.2.3.4:5', 'home.example:5', auto], ice_servers: [], \
+                    filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1], candidates: [], networks: [udp4], \
+                    udp_ports: [1, 2], exclude_interfaces: 'tun*', docker: include}}";
         assert_eq!(paths(yaml), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_the_engine_does_not_do_yet_is_one_line_each() {
-        let yaml = "webrtc: {candidates: ['stun:8555', 'home.example:8555'], ice_servers: [{urls: 'a:1'}], \
-                    filters: {candidates: [], networks: [udp4], udp_ports: [1, 2]}}";
-        assert_eq!(
-            paths(yaml),
-            [
-                "webrtc.ice_servers.0.urls",
-                "webrtc.candidates",
-                "webrtc.candidates",
-                "webrtc.filters.candidates",
-                "webrtc.filters.networks",
-                "webrtc.filters.udp_ports"
-            ]
-        );
     }
 
     #[test]

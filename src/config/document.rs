@@ -4,48 +4,55 @@ use super::{Error, checks, keys, place};
 use serde_yaml::Value;
 
 /// A text with a name.
-pub(super) struct Document<'t> {
+pub(super) struct Document {
     /// What messages begin with: the file as the operator named it, or `-c key`.
-    name: &'t str,
-    text: &'t str,
+    name: String,
+    text: String,
     /// Whether lines and columns mean something to the operator.
     has_lines: bool,
 }
 
-impl<'t> Document<'t> {
-    pub(super) fn file(name: &'t str, text: &'t str) -> Self {
-        Self { name, text, has_lines: true }
+impl Document {
+    pub(super) fn file(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), has_lines: true }
     }
 
     /// A text that was put together from `key=value`.
-    pub(super) fn made(name: &'t str, text: &'t str) -> Self {
-        Self { name, text, has_lines: false }
+    pub(super) fn made(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), has_lines: false }
     }
 
     /// Reads the text. Wrong syntax and wrong types are errors; everything that is only not understood is a
     /// warning, so that a file written for another version still starts.
     pub(super) fn read(&self) -> Result<(Root, Vec<String>), Error> {
-        let root: Value = place::read(self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        let root: Value = place::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         if root.is_null() {
             return Ok((Root::default(), vec![]));
         }
         if !root.is_mapping() {
             return Err(self.error(Some((1, 1)), "expected sections such as \"streams:\" with keys below them"));
         }
-        let part: Root = place::read(self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        let part: Root = place::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         let mut findings = keys::findings(&root);
         findings.extend(checks::findings(&part));
-        Ok((part, findings.into_iter().map(|finding| self.warning(&finding)).collect()))
+        Ok((part, findings.into_iter().map(|finding| self.line(&finding)).collect()))
+    }
+
+    /// Does this text speak of the key?
+    pub(super) fn has(&self, path: &[&str]) -> bool {
+        place::of_key(&self.text, path).is_some()
     }
 
     fn error(&self, at: Option<place::Place>, message: &str) -> Error {
         Error::new(self.at(at, message))
     }
 
-    fn warning(&self, finding: &Finding) -> String {
+    /// What was found, with its place. A list that is written as a single value has no elements to point at.
+    pub(super) fn line(&self, finding: &Finding) -> String {
         let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
         let message = format!("{}: {}", finding.path.join("."), finding.message);
-        self.at(place::of_key(self.text, &path), &message)
+        let above = path.split_last().map_or(&path[..], |(_, above)| above);
+        self.at(place::of_key(&self.text, &path).or_else(|| place::of_key(&self.text, above)), &message)
     }
 
     fn at(&self, at: Option<place::Place>, message: &str) -> String {

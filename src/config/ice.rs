@@ -28,19 +28,6 @@ pub(super) fn findings(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
             }
         }
     }
-    let asks = webrtc.candidates.iter().flat_map(|words| &words.0).any(|entry| entry.starts_with("stun:"));
-    let stun = |url: &String| Uri::parse(url).is_ok_and(|uri| uri.kind == Kind::Stun);
-    let none = |servers: &Vec<_>| {
-        !servers
-            .iter()
-            .flat_map(|server: &super::parts::IceServerPart| server.urls.iter().flat_map(|words| &words.0))
-            .any(stun)
-    };
-    if asks && webrtc.ice_servers.as_ref().is_some_and(none) {
-        let message = "a stun:PORT candidate needs a stun: server in webrtc.ice_servers; without that key the usual public \
-                       servers are asked";
-        found.push(Finding::new(&["webrtc", "candidates"], message));
-    }
 }
 
 #[cfg(test)]
@@ -71,10 +58,5 @@ mod tests {
             "turns:d:5349?transport=tcp: players are told of it, the relay itself speaks TURN over UDP only"
         ));
         assert!(!messages.concat().contains("s3cret"));
-    }
-
-    #[test]
-    fn a_public_address_that_nobody_can_tell_is_said() {
-        assert!(messages("{candidates: ['stun:8555'], ice_servers: []}")[0].contains("needs a stun: server"));
     }
 }

@@ -141,26 +141,30 @@ fn unread(path: &[&str], key: &str, keys: &[&str]) -> Option<String> {
     })
 }
 
-fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+/// The name that was meant, if the difference is small enough for a typing error.
+pub(super) fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
     let allowed = (key.chars().count() / LETTERS_PER_ERROR).max(1);
     let distances = keys.iter().map(|name| (distance(key, name), *name));
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// Levenshtein distance in characters.
+/// Edit distance in characters; two neighbours that changed places count as one error.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -214,5 +218,6 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", "abc"), 0);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("eht0", "eth0"), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! From `-c` arguments to one [`Config`]: find the documents, substitute variables, lay them over one another.
-use super::document::Document;
+use super::combinations::{self, Severity};
+use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
 use super::{Config, Error, substitute};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub struct Edge<'e> {
     pub variable: &'e dyn Fn(&str) -> Option<String>,
     /// The machine's RAM in bytes, if known.
     pub memory: Option<u64>,
+    /// Names of the machine's network interfaces; `None` where nothing shall be said about them.
+    pub interfaces: Option<Vec<String>>,
 }
 
 impl Edge<'static> {
@@ -29,6 +32,7 @@ impl Edge<'static> {
             read: &read_bounded,
             variable: &|name| std::env::var(name).ok(),
             memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_memory(&text)),
+            interfaces: Some(crate::net::interfaces::names()),
         }
     }
 }
@@ -38,6 +42,8 @@ impl Edge<'static> {
 pub struct Loaded {
     pub config: Config,
     pub warnings: Vec<String>,
+    /// Settings that contradict each other. The relay starts all the same, because a part of it works; a check fails.
+    pub errors: Vec<String>,
 }
 
 /// Loads what the `-c` arguments name, in order, each laid over the ones before: a file, inline YAML that
@@ -45,12 +51,12 @@ pub struct Loaded {
 /// neither a file nor an argument speaks of streams there is a built-in test picture. The first file may be
 /// missing, because the API will write it.
 pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
-    let mut loading = Loading { edge, root: Root::default(), warnings: vec![], path: None };
+    let mut loading = Loading { edge, root: Root::default(), documents: vec![], warnings: vec![], path: None };
     for argument in arguments {
         if argument.trim_start().starts_with('{') {
-            loading.lay(&Document::file("-c", argument))?;
+            loading.lay(Document::file("-c", argument))?;
         } else if let Some((key, value)) = key_value(argument) {
-            loading.lay(&Document::made("-c", &nested(key, value)))?;
+            loading.lay(Document::made("-c", &nested(key, value)))?;
         } else {
             loading.file(argument)?;
         }
@@ -59,25 +65,47 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
         loading.default_file()?;
     }
     if loading.path.is_none() && loading.root.streams.is_none() {
-        loading.lay(&Document::file("built-in config", BUILT_IN))?;
+        loading.lay(Document::file("built-in config", BUILT_IN))?;
     }
     let mut config = loading.root.into_config(edge.memory);
     config.path = loading.path;
-    Ok(Loaded { config, warnings: loading.warnings })
+    let mut loaded = Loaded { config, warnings: loading.warnings, errors: vec![] };
+    for (severity, finding) in combinations::findings(&loaded.config, edge.interfaces.as_deref()) {
+        let line = told(&loading.documents, &finding);
+        match severity {
+            Severity::Warning => loaded.warnings.push(line),
+            Severity::Error => loaded.errors.push(line),
+        }
+    }
+    Ok(loaded)
+}
+
+/// A finding about the whole, at the place where its key was set last.
+fn told(documents: &[Document], finding: &Finding) -> String {
+    let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
+    for end in (1..=path.len()).rev() {
+        if let Some(document) = documents.iter().rev().find(|document| document.has(&path[..end])) {
+            return document.line(finding);
+        }
+    }
+    format!("{}: {}", finding.path.join("."), finding.message)
 }
 
 struct Loading<'e> {
     edge: &'e Edge<'e>,
     root: Root,
+    /// What was read, for the places of findings about the whole.
+    documents: Vec<Document>,
     warnings: Vec<String>,
     path: Option<PathBuf>,
 }
 
 impl Loading<'_> {
-    fn lay(&mut self, document: &Document) -> Result<(), Error> {
+    fn lay(&mut self, document: Document) -> Result<(), Error> {
         let (part, warnings) = document.read()?;
         self.warnings.extend(warnings);
         self.root.merge(part);
+        self.documents.push(document);
         Ok(())
     }
 
@@ -110,7 +138,7 @@ impl Loading<'_> {
         let text = substitute::variables(text, |variable| {
             own.get(variable).cloned().or_else(|| self.credential(variable)).or_else(|| (self.edge.variable)(variable))
         });
-        self.lay(&Document::file(name, &text))?;
+        self.lay(Document::file(name, &text))?;
         if self.path.is_none() {
             self.path = absolute(name).ok();
         }
@@ -205,7 +233,7 @@ mod tests {
             _ => None,
         };
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
-        load(&arguments, &Edge { read: &read, variable: &variable, memory: Some(64 << 20) })
+        load(&arguments, &Edge { read: &read, variable: &variable, memory: Some(64 << 20), interfaces: None })
     }
 
     #[test]

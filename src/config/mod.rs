@@ -1,5 +1,6 @@
 //! The operator's settings: what `porthole.yaml` and `-c` say.
 mod checks;
+mod combinations;
 mod document;
 mod ice;
 mod keys;
@@ -78,7 +79,7 @@ impl Default for Api {
 pub struct Webrtc {
     /// `:8555`, `ip:8555`, `:8555/tcp`, `:8555/udp` or empty (random UDP ports). Default `:8555`.
     pub listen: String,
-    /// Additional host candidates, first one with the highest priority.
+    /// Additional host candidates, first one with the highest priority: entries that [`crate::net::manual::Manual`] takes.
     pub candidates: Vec<String>,
     /// STUN and TURN servers. Default `None`: nobody on the Internet is asked, unless a `stun:PORT` candidate needs it.
     pub ice_servers: Option<Vec<IceServer>>,
@@ -116,12 +117,29 @@ pub struct Filters {
     pub loopback: bool,
     /// Interface names whose addresses may be used.
     pub interfaces: Option<Vec<String>>,
+    /// Names, or patterns with `*` and `?`, of interfaces whose addresses may not be used.
+    pub exclude_interfaces: Vec<String>,
     /// Local addresses that may be used.
     pub ips: Option<Vec<IpAddr>>,
     /// Transports and address families that may be used.
     pub networks: Option<Vec<Network>>,
     /// First and last of the random UDP ports that stand in for a fixed one.
     pub udp_ports: Option<(u16, u16)>,
+    /// Addresses of container bridges and of 172.16.0.0/12. Default `auto`.
+    pub docker: Docker,
+}
+
+/// `webrtc.filters.docker`: are addresses advertised that look like those between containers?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Docker {
+    /// Not beside others; where there are no others they are.
+    #[default]
+    Auto,
+    /// Like any other address.
+    Include,
+    /// Never.
+    Exclude,
 }
 
 /// One value of `webrtc.filters.networks`.

@@ -1,6 +1,8 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
-use super::values::{Address, ApiListen, Level, Networks, Peers, Ports, Sources, Span, WebrtcListen, Words};
+use super::values::{
+    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Sources, Span, WebrtcListen, Words,
+};
 use super::{Api, Config, Filters, IceServer, Log, Relay, Webrtc, buffer_for, sessions_for};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -37,7 +39,20 @@ macro_rules! replaced {
         }
     )*};
 }
-replaced!(ApiListen, WebrtcListen, Words, Networks, Ports, Span, Level, String, bool, NonZeroUsize);
+replaced!(
+    ApiListen,
+    WebrtcListen,
+    Candidates,
+    DockerWord,
+    Words,
+    Networks,
+    Ports,
+    Span,
+    Level,
+    String,
+    bool,
+    NonZeroUsize
+);
 
 impl<T> Merge for Vec<T> {
     fn merge(&mut self, over: Self) {
@@ -85,7 +100,7 @@ section!(ApiPart {
 
 section!(WebrtcPart {
     listen: WebrtcListen,
-    candidates: Words,
+    candidates: Candidates,
     ice_servers: Vec<IceServerPart>,
     filters: FiltersPart,
 });
@@ -96,9 +111,11 @@ section!(FiltersPart {
     candidates: Vec<Address>,
     loopback: bool,
     interfaces: Words,
+    exclude_interfaces: Words,
     ips: Vec<Address>,
     networks: Networks,
     udp_ports: Ports,
+    docker: DockerWord,
 });
 
 section!(RelayPart { linger: Span, sessions: NonZeroUsize, buffer: NonZeroUsize });
@@ -212,9 +229,11 @@ impl FiltersPart {
         filters.candidates = self.candidates.map(addresses);
         filters.loopback = self.loopback.unwrap_or(false);
         filters.interfaces = self.interfaces.map(|words| words.0);
+        filters.exclude_interfaces = self.exclude_interfaces.unwrap_or_default().0;
         filters.ips = self.ips.map(addresses);
         filters.networks = self.networks.map(|networks| networks.0);
         filters.udp_ports = self.udp_ports.map(|ports| (ports.0, ports.1));
+        filters.docker = self.docker.map(|word| word.0).unwrap_or_default();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Single values as YAML writes them, checked while they are read, so that an error knows its line.
-use super::Network;
+use super::{Docker, Network};
+use crate::net::listen::Listen;
+use crate::net::manual::Manual;
 use log::LevelFilter;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -42,7 +44,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(ApiListen, WebrtcListen, Level, Span, Peers, Address);
+from_text!(ApiListen, WebrtcListen, DockerWord, Level, Span, Peers, Address);
 
 /// `api.listen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,8 +67,7 @@ impl FromText for WebrtcListen {
         "\":port\" or \"address:port\", with /udp or /tcp behind it if wanted, or an empty string";
 
     fn from_text(text: &str) -> Option<Self> {
-        let place = text.strip_suffix("/udp").or_else(|| text.strip_suffix("/tcp")).unwrap_or(text);
-        (text.is_empty() || is_host_port(place)).then(|| Self(text.to_owned()))
+        Listen::parse(text).is_ok().then(|| Self(text.to_owned()))
     }
 }
 
@@ -82,14 +83,83 @@ fn is_host_port(text: &str) -> bool {
     port_is_good && host_is_good
 }
 
-/// Is it an address and a port, nothing to look up?
-pub(super) fn is_literal_candidate(text: &str) -> bool {
-    text.parse::<std::net::SocketAddr>().is_ok()
+/// `webrtc.filters.docker`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct DockerWord(pub Docker);
+
+impl FromText for DockerWord {
+    const EXPECTED: &'static str = "auto, include or exclude";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "auto" => Docker::Auto,
+            "include" => Docker::Include,
+            "exclude" => Docker::Exclude,
+            _ => return None,
+        }))
+    }
 }
 
-/// `stun:PORT`: our public address with this port.
-pub(super) fn is_public_candidate(text: &str) -> bool {
-    text.strip_prefix("stun:").is_some_and(|port| port.trim().parse::<u16>().is_ok_and(|port| port != 0))
+/// One entry of `webrtc.candidates`; its error says which part of it is wrong.
+struct CandidateText(String);
+
+impl<'de> Deserialize<'de> for CandidateText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct CandidateVisitor;
+        impl Visitor<'_> for CandidateVisitor {
+            type Value = CandidateText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"address:port\", \"name:port\", \"stun:port\" or \"auto\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CandidateText, E> {
+                let wrong = |why| {
+                    E::custom(format_args!(
+                        "{why}; expected \"address:port\", \"name:port\", \"stun:port\" or \"auto\", with /udp or /tcp behind it if wanted"
+                    ))
+                };
+                Manual::parse(text).map_err(wrong)?;
+                Ok(CandidateText(text.to_owned()))
+            }
+        }
+        from.deserialize_str(CandidateVisitor)
+    }
+}
+
+/// `webrtc.candidates`: one entry or a list of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Candidates(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Candidates {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct CandidatesVisitor;
+        impl<'de> Visitor<'de> for CandidatesVisitor {
+            type Value = Candidates;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address with its port, or a list of them")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Candidates, E> {
+                Ok(Candidates::default())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Candidates, E> {
+                let one = CandidateText::deserialize(de::value::StrDeserializer::new(text))?;
+                Ok(Candidates(vec![one.0]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Candidates, A::Error> {
+                let mut entries = vec![];
+                while let Some(CandidateText(entry)) = list.next_element()? {
+                    entries.push(entry);
+                }
+                Ok(Candidates(entries))
+            }
+        }
+        from.deserialize_any(CandidatesVisitor)
+    }
 }
 
 /// A log level by go2rtc's names.

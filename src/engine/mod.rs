@@ -11,6 +11,7 @@ mod relayed;
 mod report;
 mod send;
 mod sessions;
+mod sockets;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -98,8 +99,8 @@ impl Engine {
         let identity = Identity::generate()?;
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let servers = Servers::new(&config.webrtc);
-        wire.relays = Relays::new(&servers, wire.host(), Digest::new(identity.provider.clone()), inputs.clone());
-        let public = Public::new(&servers, &wire, inputs, Instant::now());
+        wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
+        let public = Public::new(&servers, inputs, Instant::now());
         let streams = config.streams.iter();
         Ok(Self {
             identity,
@@ -178,7 +179,7 @@ impl Engine {
     fn on_wire(&mut self, event: WireEvent) {
         match event {
             WireEvent::Udp(index) => {
-                let Some(port) = self.wire.udp(index as u8).cloned() else { return };
+                let Some(port) = self.wire.udp(index).cloned() else { return };
                 let mut buffers = self.receive.take().unwrap_or_else(ReceiveBuffers::new);
                 let now = Instant::now();
                 for _ in 0..MAX_BATCHES {
@@ -187,6 +188,13 @@ impl Engine {
                     }
                 }
                 self.receive = Some(buffers);
+            }
+            WireEvent::Network => {
+                let now = Instant::now();
+                for socket in self.wire.refresh(now) {
+                    self.on_unbound(socket, now);
+                }
+                self.refresh_public(now);
             }
             WireEvent::Tcp(input) => {
                 self.on_tcp(input);
@@ -410,15 +418,16 @@ impl Engine {
     }
 
     fn status(&mut self, now: Instant) -> Value {
-        let candidates = self.candidate_lines(None, now);
+        let candidates = self.candidate_lines(None, None);
         let (public, stun_servers) = self.public.report(now);
         json!({
-            "listen": self.wire.listening,
-            "problems": self.wire.problems,
+            "listen": self.wire.listening(),
+            "problems": self.wire.problems(),
             "candidates": candidates,
             "public": public,
             "stun_servers": stun_servers,
             "turn_servers": self.wire.relays.report(),
+            "addresses": report::addresses(&self.wire.explain()),
             "sessions": self.peers.len(),
             "max_sessions": self.max_sessions,
             "streams": self.streams.len(),

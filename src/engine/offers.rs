@@ -65,6 +65,9 @@ impl Engine {
     /// Looks at an offer before anything is started for it.
     fn prepare(&self, offer: &Offer) -> Result<Ready, Error> {
         let stream = self.streams.get(&offer.stream).filter(|s| !s.deleted).ok_or_else(stream_not_found)?;
+        if let Some(message) = self.wire.deaf() {
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
         let remote = sdp::parse(&offer.sdp).map_err(|e| Error::new(ErrorKind::BadRequest, e.to_string()))?;
         if self.peers.len() >= self.max_sessions {
             let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
@@ -256,7 +259,7 @@ impl Engine {
             // Browsers hide their addresses or tell them late; media mostly comes from where the offer came from.
             self.wire.relays.permit(number, offer.remote.ip(), now);
         }
-        let candidates = self.candidate_lines(relay, now);
+        let candidates = self.candidate_lines(relay, offer.host);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
@@ -287,6 +290,7 @@ impl Engine {
                 protocol: offer.protocol,
                 user_agent: offer.user_agent.clone(),
                 remote: offer.remote,
+                host: offer.host,
             },
             created: now,
             connected: None,

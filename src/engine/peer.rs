@@ -11,7 +11,7 @@ use crate::stream::inbound::Inbound;
 use crate::stream::outbound::{Outbound, Place};
 use crate::stream::relay::Error;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
@@ -98,6 +98,8 @@ pub struct Origin {
     pub protocol: &'static str,
     pub user_agent: String,
     pub remote: SocketAddr,
+    /// Our address as the request named it.
+    pub host: Option<IpAddr>,
 }
 
 pub struct Peer {

@@ -1,8 +1,7 @@
 //! Our public addresses in the engine: STUN servers are asked in the background from the media sockets themselves, and
 //! what they say is told to peers. No answer waits for it.
 use super::Engine;
-use super::wire::Wire;
-use crate::net::interfaces::{self, Interface};
+use crate::net::policy::wildcard;
 use crate::net::reflexive::{Found, Lookup, REFRESH};
 use crate::net::route::{Datagram, Route};
 use crate::net::servers::{Servers, Uri};
@@ -15,8 +14,6 @@ use tokio::sync::mpsc;
 const RESOLVE_TIME: Duration = Duration::from_secs(5);
 /// Names that could not be resolved are tried again after this time; the others with the refresh.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
-/// A change of the machine's addresses is noticed within this time.
-const ADDRESSES_LOOK: Duration = Duration::from_secs(10);
 /// Type preference 100 (RFC 8445 section 5.1.2.2), local preference as for hosts, component 1.
 const PRIORITY: u32 = (100 << 24) | (65_535 << 8) | 255;
 
@@ -41,35 +38,25 @@ pub struct Public {
     lookup: Lookup,
     inputs: mpsc::Sender<Outside>,
     resolve_due: Instant,
-    look_due: Instant,
-    interfaces: Vec<Interface>,
     any_unresolved: bool,
 }
 
 impl Public {
     /// Nothing happens where no server is configured.
-    pub fn new(servers: &Servers, wire: &Wire, inputs: mpsc::Sender<Outside>, now: Instant) -> Self {
+    pub fn new(servers: &Servers, inputs: mpsc::Sender<Outside>, now: Instant) -> Self {
         let stun = servers.stun.iter().enumerate().map(|(number, uri)| (Server::Stun(number), uri.clone()));
         let turn = servers.turn.iter().enumerate().map(|(number, (uri, _))| (Server::Turn(number), uri.clone()));
-        let bound = |address: &str| address.parse().is_ok_and(|address| wire.socket_for(address).is_some());
         Self {
             uris: stun.chain(turn).collect(),
-            lookup: Lookup::new(
-                servers.stun.iter().map(Uri::to_string),
-                (bound("192.0.2.1:1"), bound("[2001:db8::1]:1")),
-                now,
-            ),
+            lookup: Lookup::new(servers.stun.iter().map(Uri::to_string)),
             inputs,
             resolve_due: now,
-            look_due: now,
-            interfaces: Vec::new(),
             any_unresolved: false,
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let idle = self.uris.is_empty();
-        (!idle).then(|| self.lookup.deadline().into_iter().chain([self.resolve_due, self.look_due]).min())?
+        (!self.uris.is_empty()).then(|| self.lookup.deadline().into_iter().chain([self.resolve_due]).min())?
     }
 
     /// The addresses alone, for `stun:PORT` candidates.
@@ -88,13 +75,6 @@ impl Public {
                 let _ = inputs.send(Outside::Resolved { server, result }).await;
             });
         }
-    }
-
-    /// Did the machine's addresses change since the last look?
-    fn moved(&mut self, now: Instant) -> bool {
-        self.look_due = now + ADDRESSES_LOOK;
-        let seen = std::mem::replace(&mut self.interfaces, interfaces::list());
-        !seen.is_empty() && seen != self.interfaces
     }
 
     /// For the status page.
@@ -150,10 +130,8 @@ impl Engine {
         if self.public.resolve_due <= now {
             self.public.resolve(now);
         }
-        if self.public.look_due <= now && self.public.moved(now) {
-            log::info!(target: "webrtc", "the machine's addresses changed, the public address is looked up again");
-            self.public.lookup.refresh(now);
-        }
+        let bound = |address: &str| address.parse().is_ok_and(|address| self.wire.socket_for(address).is_some());
+        self.public.lookup.set_families(bound("192.0.2.1:1"), bound("[2001:db8::1]:1"), now);
         let mut requests = Vec::new();
         let identity = &self.identity;
         let id = || {
@@ -169,6 +147,12 @@ impl Engine {
         self.wire.send(&mut self.out);
     }
 
+    /// The machine's addresses changed: so may have the public one.
+    pub(super) fn refresh_public(&mut self, now: Instant) {
+        self.public.lookup.refresh(now);
+        self.tick_public(now);
+    }
+
     /// Is it the answer of a STUN server?
     pub(super) fn takes_stun(&mut self, now: Instant, route: &Route, bytes: &[u8]) -> bool {
         // Binding success or error: nothing else is looked at twice.
@@ -177,17 +161,18 @@ impl Engine {
     }
 
     /// Every candidate that a peer is told now: the policy's, our public address, the address on a TURN server.
-    pub(super) fn candidate_lines(&mut self, relay: Option<u32>, now: Instant) -> Vec<String> {
+    /// `host`: our address as the peer's request named it.
+    pub(super) fn candidate_lines(&self, relay: Option<u32>, host: Option<IpAddr>) -> Vec<String> {
         let public = self.public.addresses();
-        let told = self.wire.candidates(&public, now);
+        let told = self.wire.candidates(&public, host);
         let mut lines: Vec<String> = told.iter().map(ToString::to_string).collect();
         for found in self.public.lookup.found() {
-            let own = self.public.interfaces.iter().any(|interface| interface.ip == found.public.ip());
+            let own = self.wire.interfaces().iter().any(|interface| interface.ip == found.public.ip());
             if own || told.iter().any(|candidate| candidate.address == found.public) {
                 continue;
             }
             let port = self.wire.socket_for(found.public).map_or(0, |socket| self.wire.local_port(socket));
-            let base = found.local.unwrap_or(crate::net::udp::wildcard(found.public.is_ipv6()));
+            let base = found.local.unwrap_or(wildcard(found.public.is_ipv6()));
             lines.push(line(&found, SocketAddr::new(base, port)));
         }
         lines.extend(relay.and_then(|number| self.wire.relays.line(number)));

@@ -4,6 +4,7 @@ use crate::engine::peer::Peer;
 use crate::engine::streams::Stream;
 use crate::engine::track::Track;
 use crate::media::codec::{Codec, Kind};
+use crate::net::policy::Verdict;
 use crate::net::route::Socket;
 use crate::source::public_url;
 use serde_json::{Map, Value, json};
@@ -38,6 +39,20 @@ pub fn stream(stream: &Stream, peers: &HashMap<u32, Box<Peer>>, tracks: &HashMap
         "last_error": stream.last_error,
         "attempts": stream.failures,
     })
+}
+
+/// What the network policy makes of each address of the machine, and why.
+pub fn addresses(verdicts: &[Verdict]) -> Value {
+    let list = verdicts.iter().map(|verdict| {
+        json!({
+            "ip": verdict.address.to_string(),
+            "interface": verdict.interface,
+            "told": verdict.told,
+            "bound": verdict.bound,
+            "reason": verdict.rule.map(|rule| rule.to_string()),
+        })
+    });
+    Value::Array(list.collect())
 }
 
 fn codec(codec: Codec, id: u32) -> Value {

@@ -73,6 +73,21 @@ impl Engine {
         }
     }
 
+    /// One of our own sockets is gone: no session may keep its number, another socket will have it.
+    pub(super) fn on_unbound(&mut self, socket: Socket, now: Instant) {
+        self.by_route.retain(|(known, _), _| *known != socket);
+        let keys: Vec<u32> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.guarded(key, |engine| {
+                let Some(peer) = engine.peers.get_mut(&key) else { return };
+                peer.routes.retain(|(known, _)| *known != socket);
+                peer.session.lost_socket(now, socket, &mut engine.out, &mut engine.events);
+                engine.wire.send(&mut engine.out);
+                engine.handle_events(key, now);
+            });
+        }
+    }
+
     pub(super) fn handle_events(&mut self, key: u32, now: Instant) {
         if self.events.is_empty() {
             return;

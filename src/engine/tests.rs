@@ -8,7 +8,12 @@ use tokio::sync::oneshot;
 const OFFER: &str = include_str!("../../tests/captures/chromium_156_viewer.sdp");
 
 fn engine(streams: &str) -> Engine {
-    let edge = config::Edge { read: &|_| Err(std::io::ErrorKind::NotFound.into()), variable: &|_| None, memory: None };
+    let edge = config::Edge {
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        variable: &|_| None,
+        memory: None,
+        interfaces: None,
+    };
     let arguments = [format!("{{webrtc: {{listen: '127.0.0.1:0'}}, streams: {streams}}}")];
     Engine::new(&config::load(&arguments, &edge).unwrap().config).unwrap()
 }
@@ -22,6 +27,7 @@ fn offer(stream: &str, intent: Intent) -> Offer {
         protocol: "http",
         user_agent: String::new(),
         remote: "127.0.0.1:1".parse().unwrap(),
+        host: None,
     }
 }
 

@@ -27,11 +27,11 @@ impl Engine {
         let peer = self.peers.get(&key).ok_or_else(session_not_found)?;
         let restarts =
             trickle.credentials.as_ref().is_some_and(|(ufrag, _)| *ufrag != peer.session.ice().remote().ufrag);
-        let mut relay = peer.relay;
+        let (mut relay, host) = (peer.relay, peer.origin.host);
         if restarts && relay.is_none() {
             relay = self.wire.relays.take(key, now);
         }
-        let candidates = self.candidate_lines(relay, now);
+        let candidates = self.candidate_lines(relay, host);
         let peer = self.peers.get_mut(&key).ok_or_else(session_not_found)?;
         peer.relay = relay;
         // Players that could not read the entity tag send the text "null".

@@ -1,152 +1,142 @@
 //! The media sockets of the engine: binding by policy, receiving with the sender's route, sending.
-use crate::engine::relayed::Relays;
+use super::relayed::Relays;
+use super::sockets::Sockets;
 use crate::net::interfaces::{self, Interface};
-use crate::net::policy::{Bound, Candidate, Policy};
+use crate::net::policy::{Candidate, Policy, Verdict};
+use crate::net::resolve::Names;
 use crate::net::route::{Datagram, Route, Socket};
 use crate::net::tcp::{self, MAX_CONNECTIONS, MAX_CONNECTIONS_FROM_ONE, TcpConnection, TcpInput};
-use crate::net::udp::{UdpPort, wildcard};
+use crate::net::udp::UdpPort;
+use crate::net::watch;
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// TCP events that wait for the engine; a full queue slows the readers down.
 const TCP_QUEUE: usize = 256;
-/// The machine's addresses are asked for again when they are older than this.
-const ADDRESSES_AGE: Duration = Duration::from_secs(1);
 /// A flood of connections is told of this often.
 const REFUSAL_LOGGED: Duration = Duration::from_secs(10);
-/// Connections that the kernel keeps for us to accept.
-const BACKLOG: i32 = 64;
 
 pub struct Wire {
     policy: Policy,
-    udp: Vec<Arc<UdpPort>>,
+    sockets: Sockets,
     connections: HashMap<u32, TcpConnection>,
     next_connection: u32,
     /// When a refused connection was last told of.
     refused: Option<Instant>,
     tcp_inputs: mpsc::Sender<TcpInput>,
     tcp_events: mpsc::Receiver<TcpInput>,
-    bound: Bound,
-    addresses: (Vec<Interface>, Option<Instant>),
+    /// The machine's addresses, as of the latest change.
+    interfaces: Vec<Interface>,
+    changes: mpsc::Receiver<()>,
+    names: Names,
     /// The socket that is looked at first, so that a flood on one does not silence the others.
     turn: usize,
     /// Sockets towards TURN servers.
     pub relays: Relays,
-    /// What could not be bound, for the log and the status page.
-    pub problems: Vec<String>,
-    pub listening: Vec<String>,
 }
 
 impl Wire {
-    /// Binds what the policy says. What can't be bound is a problem that is told, not a reason to end:
-    /// the other protocol or family still serves. Must be called inside the engine's runtime.
+    /// Binds what the policy says. Must be called inside the engine's runtime.
     pub fn bind(policy: Policy) -> Wire {
         let (tcp_inputs, tcp_events) = mpsc::channel(TCP_QUEUE);
+        // Before the first look, so that nothing can change unseen.
+        let changes = watch::start();
         let mut wire = Wire {
+            names: Names::start(policy.names()),
             policy,
-            udp: Vec::new(),
+            sockets: Sockets::default(),
             connections: HashMap::new(),
             next_connection: 1,
             refused: None,
             tcp_inputs,
             tcp_events,
-            bound: Bound::default(),
-            addresses: (Vec::new(), None),
+            interfaces: interfaces::list(),
+            changes,
             turn: 0,
             relays: Relays::default(),
-            problems: Vec::new(),
-            listening: Vec::new(),
         };
-        let listen = wire.policy.listen;
-        let families: Vec<IpAddr> = match listen.host {
-            Some(host) => vec![host],
-            None => vec![wildcard(false), wildcard(true)],
-        };
-        for ip in families {
-            wire.bind_udp(SocketAddr::new(ip, listen.udp), listen.host.is_none());
-            if let Some(port) = listen.tcp {
-                wire.bind_tcp(SocketAddr::new(ip, port), listen.host.is_none());
-            }
-        }
+        wire.adjust(Instant::now());
         wire
     }
 
-    fn bind_udp(&mut self, address: SocketAddr, optional: bool) {
-        match UdpPort::bind(address, self.udp.len() as u8) {
-            Ok(port) => {
-                let number = Some(port.local.port());
-                if address.is_ipv4() {
-                    self.bound.udp4 = number
-                } else {
-                    self.bound.udp6 = number
-                }
-                self.listening.push(format!("udp {}", port.local));
-                log::info!(target: "webrtc", "listen udp addr={}", port.local);
-                self.udp.push(Arc::new(port));
-            }
-            Err(error) => self.problem("udp", address, error, optional),
-        }
+    fn adjust(&mut self, now: Instant) -> Vec<Socket> {
+        let wanted = self.policy.sockets(&self.interfaces);
+        self.sockets.adjust(&self.policy, &wanted, &self.tcp_inputs, now)
     }
 
-    fn bind_tcp(&mut self, address: SocketAddr, optional: bool) {
-        match listen_tcp(address) {
-            Ok((listener, local)) => {
-                if address.is_ipv4() {
-                    self.bound.tcp4 = Some(local.port())
-                } else {
-                    self.bound.tcp6 = Some(local.port())
-                }
-                self.listening.push(format!("tcp {local}"));
-                log::info!(target: "webrtc", "listen tcp addr={local}");
-                tokio::spawn(tcp::accept(listener, self.tcp_inputs.clone()));
-            }
-            Err(error) => self.problem("tcp", address, error, optional),
+    /// Looks at the machine's addresses again and follows them. Answers the sockets that are given up: no session may
+    /// keep a route over them.
+    pub fn refresh(&mut self, now: Instant) -> Vec<Socket> {
+        let old = std::mem::replace(&mut self.interfaces, interfaces::list());
+        let usable = |list: &[Interface], wanted: &Interface| {
+            list.iter().any(|i| !i.tentative && i.ip == wanted.ip && i.name == wanted.name)
+        };
+        for interface in old.iter().filter(|i| !i.tentative && !usable(&self.interfaces, i)) {
+            log::info!(target: "net", "address gone interface={} ip={}", interface.name, interface.ip);
         }
-    }
-
-    fn problem(&mut self, protocol: &str, address: SocketAddr, error: io::Error, optional: bool) {
-        // A machine without IPv6 is nothing to warn about.
-        let absent = matches!(error.raw_os_error(), Some(code) if code == nix::libc::EAFNOSUPPORT || code == nix::libc::EADDRNOTAVAIL);
-        if optional && address.is_ipv6() && absent {
-            log::debug!(target: "webrtc", "no IPv6 on this machine protocol={protocol}");
-            return;
+        for interface in self.interfaces.iter().filter(|i| !i.tentative && !usable(&old, i)) {
+            log::info!(target: "net", "address new interface={} ip={}", interface.name, interface.ip);
         }
-        let problem = format!(
-            "cannot listen on {protocol} {address}: {error}; change webrtc.listen or stop the program that uses this port"
-        );
-        log::error!(target: "webrtc", "{problem}");
-        self.problems.push(problem);
+        self.adjust(now)
     }
 
     /// Where `webrtc.listen` binds to one address.
-    pub fn host(&self) -> Option<IpAddr> {
-        self.policy.listen.host
+    pub fn single(&self) -> Option<IpAddr> {
+        self.policy.listen.single()
     }
 
-    /// Candidates to tell a peer now; `public`: our addresses as STUN servers see them.
-    pub fn candidates(&mut self, public: &[IpAddr], now: Instant) -> Vec<Candidate> {
-        if self.addresses.1.is_none_or(|at| now.saturating_duration_since(at) > ADDRESSES_AGE) {
-            self.addresses = (interfaces::list(), Some(now));
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// Candidates to tell a peer now. `public`: our addresses as STUN servers see them; `host`: our address as its
+    /// request named it.
+    pub fn candidates(&self, public: &[IpAddr], host: Option<IpAddr>) -> Vec<Candidate> {
+        let resolved = |name: &str| self.names.of(name);
+        self.policy.candidates(&self.interfaces, &self.sockets.bound, public, &resolved, host)
+    }
+
+    /// What becomes of each address of the machine.
+    pub fn explain(&self) -> Vec<Verdict> {
+        self.policy.explain(&self.interfaces)
+    }
+
+    /// The sockets that are bound: `udp 0.0.0.0:8555`.
+    pub fn listening(&self) -> Vec<String> {
+        self.sockets.bound.iter().map(|(protocol, local)| format!("{} {local}", protocol.name())).collect()
+    }
+
+    /// What could not be bound.
+    pub fn problems(&self) -> Vec<&str> {
+        self.sockets.problems()
+    }
+
+    /// Why nobody could connect now, if so.
+    pub fn deaf(&self) -> Option<String> {
+        if !self.sockets.bound.is_empty() {
+            return None;
         }
-        self.policy.candidates(&self.addresses.0, public, &self.bound)
+        let why = self.problems().first().copied();
+        Some(format!(
+            "the relay has no media port: {}",
+            why.unwrap_or("webrtc.listen and webrtc.filters leave none of the addresses that this machine has now")
+        ))
     }
 
     /// The UDP socket from which an address can be reached.
     pub fn socket_for(&self, remote: SocketAddr) -> Option<Socket> {
-        let index = self.udp.iter().position(|port| port.local.is_ipv4() == remote.is_ipv4())?;
-        Some(Socket::Udp(index as u8))
+        self.sockets.nearest(remote.ip())
     }
 
     /// Our port on a socket.
     pub fn local_port(&self, socket: Socket) -> u16 {
         match socket {
-            Socket::Udp(index) => self.udp.get(usize::from(index)).map_or(0, |port| port.local.port()),
+            Socket::Udp(index) => self.udp(index).map_or(0, |port| port.local.port()),
             Socket::Tcp(number) => {
                 self.connections.get(&number).and_then(|c| c.local()).map_or(0, |address| address.port())
             }
@@ -156,23 +146,30 @@ impl Wire {
 
     /// Waits for the next thing on any socket.
     pub async fn ready(&mut self) -> WireEvent {
-        let (udp, tcp) = (&self.udp, &mut self.tcp_events);
-        let all = udp.len() + 1;
-        self.turn = (self.turn + 1) % all;
-        let first = self.turn;
+        let (sockets, tcp, changes) = (&self.sockets, &mut self.tcp_events, &mut self.changes);
+        self.turn = self.turn.wrapping_add(1);
+        let count = sockets.all_udp().count();
+        // The turn behind the last socket is TCP's.
+        let first = self.turn % (count + 1);
         std::future::poll_fn(|cx| {
-            for index in (first..first + all).map(|index| index % all) {
-                match udp.get(index) {
-                    Some(port) if port.poll_readable(cx).is_ready() => return Poll::Ready(WireEvent::Udp(index)),
-                    Some(_) => {}
-                    None => {
-                        if let Poll::Ready(Some(input)) = tcp.poll_recv(cx) {
-                            return Poll::Ready(WireEvent::Tcp(input));
-                        }
+            if let Poll::Ready(Some(())) = changes.poll_recv(cx) {
+                return Poll::Ready(WireEvent::Network);
+            }
+            let ready = |cx: &mut Context<'_>, from: usize, to: usize| {
+                for (index, port) in sockets.all_udp().skip(from).take(to.saturating_sub(from)) {
+                    if port.poll_readable(cx).is_ready() {
+                        return Some(WireEvent::Udp(index));
                     }
                 }
+                None
+            };
+            if let Some(event) = ready(cx, first, count) {
+                return Poll::Ready(event);
             }
-            Poll::Pending
+            if let Poll::Ready(Some(input)) = tcp.poll_recv(cx) {
+                return Poll::Ready(WireEvent::Tcp(input));
+            }
+            ready(cx, 0, first).map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
@@ -243,7 +240,7 @@ impl Wire {
     }
 
     pub fn udp(&self, index: u8) -> Option<&Arc<UdpPort>> {
-        self.udp.get(usize::from(index))
+        self.sockets.udp(index)
     }
 
     /// Sends single datagrams: checks, handshakes, reports. What the kernel refuses is lost, as on any network.
@@ -269,21 +266,8 @@ impl Wire {
 
 /// What [`Wire::ready`] found.
 pub enum WireEvent {
-    Udp(usize),
+    Udp(u8),
+    /// The machine's addresses may have changed.
+    Network,
     Tcp(TcpInput),
-}
-
-fn listen_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A restart must not wait for old connections to time out.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into())?;
-    let local = listener.local_addr()?;
-    Ok((listener, local))
 }

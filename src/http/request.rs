@@ -1,7 +1,7 @@
 //! A request as routes see it: already checked and complete.
 use super::head::Method;
 use super::percent::decode_form;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -71,6 +71,15 @@ impl Request {
         self.query(name).filter(|value| !value.is_empty())
     }
 
+    /// The address that the client called us by, where `Host` holds one and not a name.
+    pub fn host_address(&self) -> Option<IpAddr> {
+        let host = self.host.as_deref()?;
+        match host.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?.0.parse().ok().map(IpAddr::V6),
+            None => host.split(':').next()?.parse().ok().map(IpAddr::V4),
+        }
+    }
+
     pub fn query_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
     }
@@ -88,6 +97,19 @@ mod tests {
     fn the_content_type_is_compared_without_parameters() {
         assert_eq!(clean_content_type(" Application/SDP ; charset=utf-8"), "application/sdp");
         assert_eq!(clean_content_type(""), "");
+    }
+
+    #[test]
+    fn the_address_in_the_host_field_is_taken_and_names_are_not() {
+        let address = |host: &str| {
+            let fields = [("Host", host)].into_iter();
+            let request = Request::new(Method::Get, "/", fields, ([127, 0, 0, 1], 1).into(), vec![]);
+            request.host_address().map(|ip| ip.to_string())
+        };
+        assert_eq!(address("192.168.1.2:1984").as_deref(), Some("192.168.1.2"));
+        assert_eq!(address("[fd00::1]:1984").as_deref(), Some("fd00::1"));
+        assert_eq!(address("10.0.0.1").as_deref(), Some("10.0.0.1"));
+        assert_eq!(["relay.lan:1984", "", "::1", "[fd00::1", "10.0.0:1"].map(address), [const { None }; 5]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::trickle::MAX_CANDIDATES;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -90,6 +90,7 @@ struct Client {
     source: Option<String>,
     user_agent: String,
     remote: SocketAddr,
+    host: Option<IpAddr>,
 }
 
 impl Client {
@@ -108,6 +109,7 @@ impl Client {
             source,
             user_agent: request.user_agent.clone(),
             remote: request.peer,
+            host: request.host_address(),
         }
     }
 
@@ -121,6 +123,7 @@ impl Client {
             protocol: "ws",
             user_agent: self.user_agent,
             remote: self.remote,
+            host: self.host,
         };
         self.relay.offer(offer).await
     }

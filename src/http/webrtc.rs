@@ -86,7 +86,8 @@ pub async fn offer(
     format: &'static str,
 ) -> Result<Answer, Error> {
     let user_agent = request.user_agent.clone();
-    app.relay.offer(Offer { stream, intent, sdp, format, protocol: "http", user_agent, remote: request.peer }).await
+    let (remote, host) = (request.peer, request.host_address());
+    app.relay.offer(Offer { stream, intent, sdp, format, protocol: "http", user_agent, remote, host }).await
 }
 
 /// `data=<base64>`; a `+` that the client forgot to escape has become a space.

@@ -1,10 +1,16 @@
 //! Addresses, sockets and the policy that says which of them are used.
+pub mod candidate;
+pub mod holder;
 pub mod interfaces;
+pub mod listen;
+pub mod manual;
 pub mod policy;
 pub mod reflexive;
+pub mod resolve;
 pub mod route;
 pub mod servers;
 pub mod stun;
 pub mod tcp;
 pub mod turn;
 pub mod udp;
+pub mod watch;

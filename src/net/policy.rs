@@ -1,217 +1,361 @@
 //! Which sockets are bound and which addresses peers are told: pure functions of the settings and of
-//! the machine's addresses.
-use crate::config::Webrtc;
+//! the machine's addresses. Both follow from one [`Policy`], so they can't contradict each other.
+use crate::config::{Docker, Network, Webrtc};
 use crate::net::interfaces::Interface;
+use crate::net::manual::{Manual, Place, is_auto_host};
 use crate::rtc::ice::{TCP_PRIORITY, UDP_PRIORITY};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+pub use crate::net::candidate::{Bound, Candidate, Protocol};
+pub use crate::net::listen::Listen;
+
+#[cfg(test)]
+mod tests;
 
 /// Candidates that one answer carries at most.
 pub const MAX_CANDIDATES: usize = 32;
 
-/// `webrtc.listen`, understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// `None`: every address.
-    pub host: Option<IpAddr>,
-    /// Port for UDP; 0 lets the kernel choose.
-    pub udp: u16,
-    /// Port for TCP; `None`: no TCP.
-    pub tcp: Option<u16>,
+/// Why an address of the machine is not told to peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Means something on its own link only, and browsers leave it out.
+    LinkLocal,
+    Tentative,
+    Listen,
+    Networks,
+    Interfaces,
+    ExcludeInterfaces,
+    Ips,
+    Candidates,
+    Loopback,
+    /// `filters.docker`, because of the kind of interface.
+    Container,
+    /// `filters.docker`, because the address is in 172.16.0.0/12, where Docker takes its networks from.
+    ContainerRange,
 }
 
-impl Listen {
-    /// Understands `:8555`, `ip:8555`, `[v6]:8555`, each with `/tcp` or `/udp` behind it, and the empty text.
-    pub fn parse(text: &str) -> Result<Listen, String> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Ok(Listen { host: None, udp: 0, tcp: None });
-        }
-        let (address, protocol) = match text.rsplit_once('/') {
-            Some((address, protocol)) => (address, Some(protocol)),
-            None => (text, None),
-        };
-        let wrong =
-            || format!("webrtc.listen: {text:?} is not `[address]:port`, optionally with /tcp or /udp behind it");
-        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        let port: u16 = port.parse().map_err(|_| wrong())?;
-        let host = match host.trim_start_matches('[').trim_end_matches(']') {
-            "" => None,
-            host => Some(host.parse::<IpAddr>().map_err(|_| wrong())?),
-        };
-        match protocol {
-            None => Ok(Listen { host, udp: port, tcp: Some(port) }),
-            Some("udp") => Ok(Listen { host, udp: port, tcp: None }),
-            Some("tcp") => Ok(Listen { host, udp: 0, tcp: Some(port) }),
-            Some(_) => Err(wrong()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    Udp,
-    Tcp,
-}
-
-/// A host candidate (RFC 8839 section 5.1, RFC 6544 section 4.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    pub protocol: Protocol,
-    pub address: SocketAddr,
-    pub priority: u32,
-    foundation: u32,
-}
-
-impl Candidate {
-    fn new(protocol: Protocol, address: SocketAddr, priority: u32) -> Self {
-        let name = match protocol {
-            Protocol::Udp => "udp",
-            Protocol::Tcp => "tcp",
-        };
-        let foundation = crc32(format!("host{}{name}4", address.ip()).as_bytes());
-        Self { protocol, address, priority, foundation }
-    }
-}
-
-impl fmt::Display for Candidate {
+impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (protocol, tail) = match self.protocol {
-            Protocol::Udp => ("udp", ""),
-            Protocol::Tcp => ("tcp", " tcptype passive"),
-        };
-        let (ip, port) = (self.address.ip(), self.address.port());
-        write!(f, "candidate:{} 1 {protocol} {} {ip} {port} typ host{tail}", self.foundation, self.priority)
+        f.write_str(match self {
+            Rule::LinkLocal => "a link-local address, which means nothing beyond its cable",
+            Rule::Tentative => "the kernel still looks whether the address is free, or found it taken",
+            Rule::Listen => "webrtc.listen names another address",
+            Rule::Networks => "webrtc.filters.networks leaves nothing of this address family",
+            Rule::Interfaces => "webrtc.filters.interfaces does not name this interface",
+            Rule::ExcludeInterfaces => "webrtc.filters.exclude_interfaces names this interface",
+            Rule::Ips => "webrtc.filters.ips does not name this address",
+            Rule::Candidates => "webrtc.filters.candidates does not name this address",
+            Rule::Loopback => "loopback, and webrtc.filters.loopback is not set",
+            Rule::Container => "a container bridge; webrtc.filters.docker: include would tell it",
+            Rule::ContainerRange => "in Docker's range 172.16.0.0/12; webrtc.filters.docker: include would tell it",
+        })
     }
 }
 
-/// CRC-32 (IEEE), the foundation that existing relays use.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (0u32.wrapping_sub(crc & 1))))
-    })
-}
-
-/// What is bound: ports by family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bound {
-    pub udp4: Option<u16>,
-    pub udp6: Option<u16>,
-    pub tcp4: Option<u16>,
-    pub tcp6: Option<u16>,
-}
-
-impl Bound {
-    fn port(&self, protocol: Protocol, ip: IpAddr) -> Option<u16> {
-        match (protocol, ip) {
-            (Protocol::Udp, IpAddr::V4(_)) => self.udp4,
-            (Protocol::Udp, IpAddr::V6(_)) => self.udp6,
-            (Protocol::Tcp, IpAddr::V4(_)) => self.tcp4,
-            (Protocol::Tcp, IpAddr::V6(_)) => self.tcp6,
-        }
-    }
-}
-
-/// One entry of `webrtc.candidates`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manual {
-    Literal(SocketAddr),
-    /// `stun:PORT`: our public addresses with this port.
-    Public(u16),
-}
-
-impl Manual {
-    fn parse(entry: &str) -> Option<Self> {
-        match entry.strip_prefix("stun:") {
-            Some(port) => port.trim().parse().ok().filter(|port| *port != 0).map(Self::Public),
-            None => entry.parse().ok().map(Self::Literal),
-        }
-    }
+/// What the policy makes of one address of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub address: IpAddr,
+    pub interface: String,
+    pub told: bool,
+    /// Does a socket, its own or a wildcard, answer there?
+    pub bound: bool,
+    /// What keeps it from being told.
+    pub rule: Option<Rule>,
 }
 
 /// The settings that decide about sockets and candidates.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub listen: Listen,
+    /// First and last port for sockets that `listen` gives none.
+    pub udp_ports: Option<(u16, u16)>,
     manual: Vec<Manual>,
+    candidates: Option<Vec<IpAddr>>,
     loopback: bool,
+    networks: Option<Vec<Network>>,
     interfaces: Option<Vec<String>>,
+    exclude_interfaces: Vec<String>,
     ips: Option<Vec<IpAddr>>,
+    docker: Docker,
 }
 
 impl Policy {
     pub fn new(webrtc: &Webrtc) -> Result<Self, String> {
-        let manual = webrtc.candidates.iter().filter_map(|entry| Manual::parse(entry)).collect();
+        let manual =
+            |entry: &String| Manual::parse(entry).map_err(|error| format!("webrtc.candidates: {entry:?}: {error}"));
+        let filters = webrtc.filters.clone();
         Ok(Self {
             listen: Listen::parse(&webrtc.listen)?,
-            manual,
-            loopback: webrtc.filters.loopback,
-            interfaces: webrtc.filters.interfaces.clone(),
-            ips: webrtc.filters.ips.clone(),
+            udp_ports: filters.udp_ports,
+            manual: webrtc.candidates.iter().map(manual).collect::<Result<_, _>>()?,
+            candidates: filters.candidates,
+            loopback: filters.loopback,
+            networks: filters.networks,
+            interfaces: filters.interfaces,
+            exclude_interfaces: filters.exclude_interfaces,
+            ips: filters.ips,
+            docker: filters.docker,
         })
+    }
+
+    /// The names among the manual candidates, to be looked up in the background.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.manual.iter().filter_map(|entry| match &entry.place {
+            Place::Name(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Can an entry of `candidates` not lead to any candidate, whatever is looked up for it?
+    pub fn never_told(&self, index: usize) -> bool {
+        let Some(entry) = self.manual.get(index) else { return true };
+        let ips = match &entry.place {
+            Place::Address(address) => vec![address.ip()],
+            _ => vec![wildcard(false), wildcard(true)],
+        };
+        let told = |ip: &IpAddr, protocol| {
+            let forwarded = entry.place != Place::Auto || self.port(protocol) != 0;
+            forwarded && self.tells_manual(protocol, *ip, entry.only)
+        };
+        !ips.iter().any(|ip| told(ip, Protocol::Tcp) || told(ip, Protocol::Udp))
+    }
+
+    fn allows(&self, protocol: Protocol, ip: IpAddr) -> bool {
+        self.networks.as_ref().is_none_or(|networks| networks.contains(&protocol.network(ip)))
+    }
+
+    /// Is there to be a socket of this protocol for addresses of this family?
+    fn serves(&self, protocol: Protocol, ip: IpAddr) -> bool {
+        self.allows(protocol, ip) && (protocol == Protocol::Udp || self.listen.tcp.is_some())
+    }
+
+    /// The operator named this address or its interface: it is told, whatever kind it is of.
+    fn is_named(&self, interface: &Interface) -> bool {
+        let among = |list: &Option<Vec<IpAddr>>| list.as_ref().is_some_and(|ips| ips.contains(&interface.ip));
+        among(&self.ips)
+            || among(&self.candidates)
+            || self.interfaces.as_ref().is_some_and(|names| names.contains(&interface.name))
+            || self.listen.single() == Some(interface.ip)
+    }
+
+    /// The rule that keeps an address from being used at all.
+    fn barred(&self, interface: &Interface) -> Option<Rule> {
+        let Interface { name, ip, .. } = interface;
+        let rules = [
+            (Rule::LinkLocal, is_link_local6(*ip) || ip.is_unspecified()),
+            (Rule::Tentative, interface.tentative),
+            (Rule::Listen, !self.listen.covers(*ip)),
+            (Rule::Networks, !self.serves(Protocol::Udp, *ip) && !self.serves(Protocol::Tcp, *ip)),
+            (Rule::Interfaces, self.interfaces.as_ref().is_some_and(|names| !names.contains(name))),
+            (Rule::ExcludeInterfaces, self.exclude_interfaces.iter().any(|glob| matches(glob, name))),
+            (Rule::Ips, self.ips.as_ref().is_some_and(|ips| !ips.contains(ip))),
+        ];
+        rules.into_iter().find(|(_, barred)| *barred).map(|(rule, _)| rule)
+    }
+
+    /// The rule that keeps a usable address from being told.
+    fn hidden(&self, interface: &Interface) -> Option<Rule> {
+        let named = self.is_named(interface);
+        let container = match self.docker {
+            Docker::Include => false,
+            Docker::Exclude => true,
+            Docker::Auto => !named,
+        };
+        let rules = [
+            (Rule::Candidates, self.candidates.as_ref().is_some_and(|ips| !ips.contains(&interface.ip))),
+            (Rule::Loopback, interface.loopback && !self.loopback && !named),
+            (Rule::Container, container && interface.container),
+            (Rule::ContainerRange, container && is_container_range(interface.ip)),
+        ];
+        rules.into_iter().find(|(_, hidden)| *hidden).map(|(rule, _)| rule)
+    }
+
+    /// For each interface the rule that hides it from peers.
+    fn judge(&self, interfaces: &[Interface]) -> Vec<Option<Rule>> {
+        let mut rules: Vec<Option<Rule>> =
+            interfaces.iter().map(|i| self.barred(i).or_else(|| self.hidden(i))).collect();
+        let told = |rules: &[Option<Rule>], which: &dyn Fn(&Interface) -> bool| {
+            interfaces.iter().zip(rules).any(|(interface, rule)| rule.is_none() && which(interface))
+        };
+        let tell = |rules: &mut [Option<Rule>], rule: Rule| {
+            rules.iter_mut().filter(|have| **have == Some(rule)).for_each(|have| *have = None);
+        };
+        // A guess never leaves a peer with nothing: some homes use Docker's range, containers see only such
+        // addresses, and a machine without a network still has itself.
+        if self.docker == Docker::Auto && self.candidates.is_none() {
+            if !told(&rules, &|i| !i.loopback && i.ip.is_ipv4()) {
+                tell(&mut rules, Rule::ContainerRange);
+            }
+            if !told(&rules, &|i| !i.loopback) {
+                tell(&mut rules, Rule::Container);
+            }
+        }
+        let strict = [Rule::Candidates, Rule::Container, Rule::ContainerRange];
+        if !told(&rules, &|_| true) && !rules.iter().flatten().any(|rule| strict.contains(rule)) {
+            tell(&mut rules, Rule::Loopback);
+        }
+        rules
+    }
+
+    /// What becomes of each address, for whoever looks for a fault.
+    pub fn explain(&self, interfaces: &[Interface]) -> Vec<Verdict> {
+        let sockets = self.sockets(interfaces);
+        let answers = |ip: IpAddr| {
+            let of = |at: &IpAddr| *at == ip || (at.is_unspecified() && at.is_ipv4() == ip.is_ipv4());
+            sockets.iter().any(|(_, at)| of(at))
+        };
+        let rules = self.judge(interfaces);
+        let verdict = |(interface, rule): (&Interface, Option<Rule>)| Verdict {
+            address: interface.ip,
+            interface: interface.name.clone(),
+            told: rule.is_none(),
+            bound: answers(interface.ip),
+            rule,
+        };
+        interfaces.iter().zip(rules).map(verdict).collect()
     }
 
     /// The machine's addresses that peers are told, best first.
     fn addresses(&self, interfaces: &[Interface]) -> Vec<IpAddr> {
-        let usable: Vec<&Interface> = interfaces
-            .iter()
-            .filter(|i| self.listen.host.is_none_or(|host| host == i.ip))
-            .filter(|i| self.interfaces.as_ref().is_none_or(|names| names.contains(&i.name)))
-            .filter(|i| self.ips.as_ref().is_none_or(|ips| ips.contains(&i.ip)))
-            .filter(|i| !is_link_local6(i.ip) && !i.ip.is_unspecified())
-            .collect();
-        let chosen = |i: &&Interface| i.loopback && (self.loopback || self.listen.host.is_some());
-        let lan = |i: &&Interface| !i.loopback && (!is_container(i) || self.ips.is_some() || self.interfaces.is_some());
-        let mut list: Vec<IpAddr> = usable.iter().copied().filter(|i| lan(i) || chosen(i)).map(|i| i.ip).collect();
-        // A rule never leaves a peer with nothing: containers see only such addresses, and a machine
-        // without a network still has itself.
-        if list.is_empty() {
-            list = usable.iter().filter(|i| !i.loopback).map(|i| i.ip).collect();
-        }
-        if list.is_empty() {
-            list = usable.iter().map(|i| i.ip).collect();
-        }
-        list.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
-        let mut seen = Vec::new();
-        list.retain(|ip| {
-            !seen.contains(ip) && {
-                seen.push(*ip);
-                true
+        let rules = self.judge(interfaces);
+        let mut told: Vec<&Interface> =
+            interfaces.iter().zip(rules).filter(|(_, rule)| rule.is_none()).map(|(interface, _)| interface).collect();
+        told.sort_by_key(|interface| (interface.loopback, interface.container, interface.ip.is_ipv6()));
+        let mut list: Vec<IpAddr> = Vec::new();
+        for interface in told {
+            if !list.contains(&interface.ip) {
+                list.push(interface.ip);
             }
-        });
+        }
         list
     }
 
-    /// Every candidate that a peer is told: ours, then the operator's, which rank below them in the order written.
-    /// `public`: our addresses as STUN servers see them.
-    pub fn candidates(&self, interfaces: &[Interface], public: &[IpAddr], bound: &Bound) -> Vec<Candidate> {
-        let mut list = Vec::new();
+    /// What shall be bound: one wildcard for each family, or with a filter on addresses one socket for each address.
+    /// The port is [`Self::port`]'s.
+    pub fn sockets(&self, interfaces: &[Interface]) -> Vec<(Protocol, IpAddr)> {
+        let only = self.interfaces.is_some() || self.ips.is_some();
+        let addresses: Vec<IpAddr> = match self.listen.single() {
+            // An address that the machine does not have yet is an error that is told, and tried again.
+            Some(ip) => {
+                let known = interfaces.iter().find(|interface| interface.ip == ip);
+                known.is_none_or(|interface| self.barred(interface).is_none()).then_some(ip).into_iter().collect()
+            }
+            None if only || !self.exclude_interfaces.is_empty() => interfaces
+                .iter()
+                .filter(|interface| self.barred(interface).is_none())
+                .filter(|interface| !interface.loopback || !only || self.loopback || self.is_named(interface))
+                .map(|interface| interface.ip)
+                .collect(),
+            None => [wildcard(false), wildcard(true)].into_iter().filter(|ip| self.listen.covers_family(*ip)).collect(),
+        };
+        let mut sockets = Vec::new();
+        for ip in addresses {
+            for protocol in [Protocol::Udp, Protocol::Tcp] {
+                if self.serves(protocol, ip) && !sockets.contains(&(protocol, ip)) {
+                    sockets.push((protocol, ip));
+                }
+            }
+        }
+        sockets
+    }
+
+    /// The fixed port of a protocol; 0: none is fixed.
+    pub fn port(&self, protocol: Protocol) -> u16 {
+        match protocol {
+            Protocol::Udp => self.listen.udp,
+            Protocol::Tcp => self.listen.tcp.unwrap_or(0),
+        }
+    }
+
+    /// Every candidate that a peer is told: the machine's, then the operator's, which rank below the first of the
+    /// machine's in the order written. `public`: our addresses as STUN servers see them; `resolved`: the latest
+    /// known addresses of a name; `host`: the address in the `Host` header of the request.
+    pub fn candidates(
+        &self,
+        interfaces: &[Interface],
+        bound: &Bound,
+        public: &[IpAddr],
+        resolved: &dyn Fn(&str) -> Vec<IpAddr>,
+        host: Option<IpAddr>,
+    ) -> Vec<Candidate> {
+        let mut list: Vec<Candidate> = Vec::new();
         for (rank, ip) in self.addresses(interfaces).into_iter().enumerate() {
             for (protocol, base) in [(Protocol::Udp, UDP_PRIORITY), (Protocol::Tcp, TCP_PRIORITY)] {
                 if let Some(port) = bound.port(protocol, ip) {
                     // Local preference is bits 8 to 23 (RFC 8445 section 5.1.2.1).
                     let priority = base - 256 * rank.min(1000) as u32;
-                    list.push(Candidate::new(protocol, SocketAddr::new(ip, port), priority));
+                    list.push(Candidate { protocol, address: SocketAddr::new(ip, port), priority });
                 }
             }
         }
+        let manual = self.manual(public, resolved, host);
+        list.truncate(MAX_CANDIDATES.saturating_sub(manual.len()).max(2));
         let mut n = 0;
-        let manual = self.manual.iter().flat_map(|entry| match *entry {
-            Manual::Literal(address) => vec![address],
-            Manual::Public(port) => public.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
-        });
-        for address in manual {
-            let tcp = self.listen.tcp.is_some();
-            let udp = !tcp || self.listen.udp != 0;
-            for (on, protocol, base) in [(tcp, Protocol::Tcp, TCP_PRIORITY), (udp, Protocol::Udp, UDP_PRIORITY)] {
-                if on {
-                    n += 1;
-                    list.push(Candidate::new(protocol, address, base - n));
-                }
+        for (protocol, address) in manual {
+            if list.iter().any(|told| told.protocol == protocol && told.address == address) {
+                continue;
             }
+            n += 1;
+            let base = if protocol == Protocol::Tcp { TCP_PRIORITY } else { UDP_PRIORITY };
+            list.push(Candidate { protocol, address, priority: base - n });
         }
         list.truncate(MAX_CANDIDATES);
         list
+    }
+
+    /// The operator's candidates in the order written, TCP before UDP as existing relays send them.
+    fn manual(
+        &self,
+        public: &[IpAddr],
+        resolved: &dyn Fn(&str) -> Vec<IpAddr>,
+        host: Option<IpAddr>,
+    ) -> Vec<(Protocol, SocketAddr)> {
+        let mut list = Vec::new();
+        for entry in &self.manual {
+            let (ips, port) = match &entry.place {
+                Place::Address(address) => (vec![address.ip()], address.port()),
+                Place::Name(name, port) => (resolved(name), *port),
+                Place::Public(port) => (public.to_vec(), *port),
+                Place::Auto => (host.filter(|ip| is_auto_host(*ip)).into_iter().collect(), 0),
+            };
+            for ip in ips {
+                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                    let port = if entry.place == Place::Auto { self.port(protocol) } else { port };
+                    if port != 0 && self.tells_manual(protocol, ip, entry.only) {
+                        list.push((protocol, SocketAddr::new(ip, port)));
+                    }
+                }
+            }
+        }
+        list
+    }
+
+    /// A forwarded port leads to a fixed one, so random UDP ports are left out beside a fixed TCP port unless the
+    /// entry itself says `/udp`.
+    fn tells_manual(&self, protocol: Protocol, ip: IpAddr, only: Option<Protocol>) -> bool {
+        let fixed = protocol == Protocol::Tcp || self.listen.udp != 0 || self.listen.tcp.is_none();
+        self.serves(protocol, ip) && only.map_or(fixed, |only| only == protocol)
+    }
+}
+
+/// The wildcard address of a family.
+pub fn wildcard(v6: bool) -> IpAddr {
+    if v6 { std::net::Ipv6Addr::UNSPECIFIED.into() } else { std::net::Ipv4Addr::UNSPECIFIED.into() }
+}
+
+/// `*` stands for any letters, `?` for one.
+pub fn matches(glob: &str, name: &str) -> bool {
+    match (glob.chars().next(), name.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => {
+            matches(&glob[1..], name) || name.chars().next().is_some_and(|c| matches(glob, &name[c.len_utf8()..]))
+        }
+        (Some(wanted), Some(c)) if wanted == '?' || wanted == c => {
+            matches(&glob[wanted.len_utf8()..], &name[c.len_utf8()..])
+        }
+        _ => false,
     }
 }
 
@@ -219,81 +363,6 @@ fn is_link_local6(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80)
 }
 
-/// Addresses of container bridges: nobody outside of this machine reaches them.
-fn is_container(interface: &Interface) -> bool {
-    let name = interface.name.as_str();
-    let bridge =
-        ["docker", "br-", "veth", "hassio", "virbr", "cni", "podman"].iter().any(|start| name.starts_with(start));
-    let documented = matches!(interface.ip, IpAddr::V4(v4) if u32::from(v4) & 0xfff0_0000 == u32::from(Ipv4Addr::new(172, 16, 0, 0)));
-    bridge || documented
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn webrtc(listen: &str, candidates: &[&str]) -> Webrtc {
-        Webrtc {
-            listen: listen.into(),
-            candidates: candidates.iter().map(|c| c.to_string()).collect(),
-            ..Default::default()
-        }
-    }
-
-    fn interface(name: &str, ip: &str) -> Interface {
-        Interface { name: name.into(), ip: ip.parse().unwrap(), loopback: name == "lo" }
-    }
-
-    const BOUND: Bound = Bound { udp4: Some(8555), udp6: Some(8555), tcp4: Some(8555), tcp6: Some(8555) };
-
-    fn told(webrtc: &Webrtc, interfaces: &[Interface]) -> Vec<String> {
-        let public = ["203.0.113.7".parse().unwrap()];
-        Policy::new(webrtc).unwrap().candidates(interfaces, &public, &BOUND).iter().map(|c| c.to_string()).collect()
-    }
-
-    #[test]
-    fn listen_is_understood_in_all_its_forms() {
-        let parse = |text| Listen::parse(text).unwrap();
-        assert_eq!(parse(":8555"), Listen { host: None, udp: 8555, tcp: Some(8555) });
-        assert_eq!(parse(":8555/tcp"), Listen { host: None, udp: 0, tcp: Some(8555) });
-        assert_eq!(parse(":8555/udp"), Listen { host: None, udp: 8555, tcp: None });
-        assert_eq!(parse(""), Listen { host: None, udp: 0, tcp: None });
-        assert_eq!(parse("192.168.1.2:1").host, Some("192.168.1.2".parse().unwrap()));
-        assert_eq!(parse("[fd00::1]:1/udp").host, Some("fd00::1".parse().unwrap()));
-        for wrong in ["8555", ":x", ":8555/sctp", "host:8555", ":99999"] {
-            assert!(Listen::parse(wrong).unwrap_err().contains("webrtc.listen"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn manual_candidates_rank_in_their_order_below_the_machines_own() {
-        let lines = told(&webrtc(":8555", &["216.58.210.174:8555", "stun:8555"]), &[interface("eth0", "192.168.1.2")]);
-        assert!(lines[0].ends_with(" 1 udp 2130706431 192.168.1.2 8555 typ host"), "{lines:?}");
-        assert!(lines[1].ends_with(" 1 tcp 1671430143 192.168.1.2 8555 typ host tcptype passive"));
-        assert_eq!(lines[2], "candidate:3613942034 1 tcp 1671430142 216.58.210.174 8555 typ host tcptype passive");
-        assert_eq!(lines[3], "candidate:1788547314 1 udp 2130706429 216.58.210.174 8555 typ host");
-        assert_eq!(lines[4], "candidate:252975767 1 tcp 1671430140 203.0.113.7 8555 typ host tcptype passive");
-        assert!(lines[5].contains(" udp 2130706427 203.0.113.7 "));
-    }
-
-    #[test]
-    fn with_tcp_alone_manual_candidates_are_tcp() {
-        let lines = told(&webrtc(":8555/tcp", &["1.2.3.4:8555", "1.2.3.5:8555"]), &[]);
-        assert_eq!(lines.len(), 2);
-        assert!(lines[0].contains("tcp 1671430142") && lines[1].contains("tcp 1671430141"));
-    }
-
-    #[test]
-    fn loopback_and_container_bridges_are_told_only_when_nothing_else_is_left() {
-        let all = [interface("lo", "127.0.0.1"), interface("docker0", "172.17.0.1"), interface("eth0", "10.0.0.2")];
-        let ips = |list: &[Interface], webrtc: &Webrtc| Policy::new(webrtc).unwrap().addresses(list);
-        let default = webrtc(":8555", &[]);
-        assert_eq!(ips(&all, &default), ["10.0.0.2".parse::<IpAddr>().unwrap()]);
-        assert_eq!(ips(&all[..2], &default), ["172.17.0.1".parse::<IpAddr>().unwrap()]);
-        assert_eq!(ips(&all[..1], &default), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
-        let mut with = default.clone();
-        with.filters.loopback = true;
-        assert_eq!(ips(&all, &with).len(), 2);
-        assert_eq!(ips(&all, &webrtc("127.0.0.1:8555", &[])), ["127.0.0.1".parse::<IpAddr>().unwrap()]);
-    }
+fn is_container_range(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 172 && v4.octets()[1] & 0xf0 == 16)
 }

@@ -59,12 +59,20 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// `v4`, `v6`: is there a socket of this family? Nothing is asked before a server's addresses are known.
-    pub fn new(names: impl Iterator<Item = String>, (v4, v6): (bool, bool), now: Instant) -> Self {
+    /// Nothing is asked before a server's addresses are known, and a socket is there.
+    pub fn new(names: impl Iterator<Item = String>) -> Self {
         let server = |name| Server { name, addresses: Vec::new(), last_error: None, answered: None };
-        let family = |v6| Family { v6, due: now, asked: None, tried: Vec::new(), found: None };
-        let families = [(v4, false), (v6, true)].into_iter().filter(|(bound, _)| *bound).map(|(_, v6)| family(v6));
-        Self { servers: names.map(server).collect(), families: families.collect() }
+        Self { servers: names.map(server).collect(), families: Vec::new() }
+    }
+
+    /// For which families there is a socket now. What was found without one is forgotten.
+    pub fn set_families(&mut self, v4: bool, v6: bool, now: Instant) {
+        self.families.retain(|family| if family.v6 { v6 } else { v4 });
+        for v6 in [(v4, false), (v6, true)].into_iter().filter(|(bound, _)| *bound).map(|(_, v6)| v6) {
+            if self.families.iter().all(|family| family.v6 != v6) {
+                self.families.push(Family { v6, due: now, asked: None, tried: Vec::new(), found: None });
+            }
+        }
     }
 
     /// The addresses of a server's name came in.
@@ -199,7 +207,8 @@ mod tests {
         fn new(servers: &[&[&str]]) -> Self {
             let start = Instant::now();
             let names = (0..servers.len()).map(|number| format!("stun:{number}"));
-            let mut lookup = Lookup::new(names, (true, true), start);
+            let mut lookup = Lookup::new(names);
+            lookup.set_families(true, true, start);
             for (number, addresses) in servers.iter().enumerate() {
                 lookup.resolved(number, Ok(addresses.iter().map(|text| at(text)).collect()), start);
             }

@@ -3,7 +3,7 @@ use crate::net::route::{Route, Socket};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -97,9 +97,4 @@ impl ReceiveBuffers {
     pub fn new() -> Self {
         Self(vec![0; BATCH * SLOT])
     }
-}
-
-/// The wildcard address of a family.
-pub fn wildcard(v6: bool) -> IpAddr {
-    if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }

@@ -224,7 +224,7 @@ impl Ice {
         self.add_pair(now, Route { socket, local: None, remote }, priority);
     }
 
-    /// A TCP connection ended: its routes are gone.
+    /// A TCP connection ended, or the address of a socket vanished: its routes are gone.
     pub fn remove_socket(&mut self, now: Instant, socket: Socket) {
         let selected = self.selected();
         self.pairs.retain(|pair| pair.route.socket != socket);

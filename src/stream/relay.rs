@@ -2,7 +2,7 @@
 //! All streams and sessions live on the engine's thread; nothing here locks.
 use serde_json::Value;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::sync::{mpsc, oneshot};
 
 /// What kind of failure it was; the HTTP status follows from it in one table of the front.
@@ -71,6 +71,8 @@ pub struct Offer {
     pub user_agent: String,
     /// Peer of the HTTP connection.
     pub remote: SocketAddr,
+    /// The literal address in the `Host` header, by which the client called us.
+    pub host: Option<IpAddr>,
 }
 
 /// The relay's answer to an [`Offer`].

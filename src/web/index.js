@@ -97,12 +97,29 @@ function show(streams) {
   window.porthole = { state: 'listed', streams, players: [...cards.values()].map((c) => c.player) };
 }
 
+/** What the relay cannot do for its viewers, such as listening on a port that is taken. */
+function showProblems(problems) {
+  const notice = document.getElementById('problems');
+  const items = problems.map((problem) => Object.assign(document.createElement('li'), { textContent: problem }));
+  // said aloud by screen readers, so only when it is news
+  if (items.map((item) => item.textContent).join() !== [...notice.children].map((item) => item.textContent).join()) {
+    notice.replaceChildren(...items);
+  }
+  notice.hidden = items.length === 0;
+}
+
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5000), cache: 'no-store' });
+  if (!response.ok) throw new Error((await response.text()).trim() || `The relay answered ${response.status}.`);
+  return response.json();
+}
+
 async function refresh() {
   const trouble = document.getElementById('trouble');
   try {
-    const response = await fetch('api/streams', { signal: AbortSignal.timeout(5000), cache: 'no-store' });
-    if (!response.ok) throw new Error((await response.text()).trim() || `The relay answered ${response.status}.`);
-    show(await response.json());
+    const [streams, status] = await Promise.all([ask('api/streams'), ask('api/status')]);
+    show(streams);
+    showProblems(status.problems);
     trouble.hidden = true;
   } catch (error) {
     trouble.textContent = error instanceof TypeError || error.name === 'TimeoutError'

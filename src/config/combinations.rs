@@ -1,0 +1,239 @@
+//! Settings of `webrtc` that are fine one by one and can't work together. Looked at when all documents are laid
+//! over one another.
+use super::document::Finding;
+use super::keys::nearest;
+use super::{Config, Filters, Network, Webrtc};
+use crate::net::listen::Listen;
+use crate::net::policy::Policy;
+
+/// How sure it is that something won't work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// Something is not used, or works on another machine only.
+    Warning,
+    /// What was asked for can't be had.
+    Error,
+}
+
+const FILTERS: [&str; 2] = ["webrtc", "filters"];
+
+/// `machine`: names of its network interfaces, if known.
+pub(super) fn findings(config: &Config, machine: Option<&[String]>) -> Vec<(Severity, Finding)> {
+    let mut found = Findings(vec![]);
+    let webrtc = &config.webrtc;
+    let (Ok(listen), Ok(policy)) = (Listen::parse(&webrtc.listen), Policy::new(webrtc)) else { return found.0 };
+    ports(webrtc, &listen, &mut found);
+    leftovers(webrtc, &listen, &mut found);
+    candidates(webrtc, &policy, &mut found);
+    if let (Some(wanted), Some(machine)) = (&webrtc.filters.interfaces, machine) {
+        unknown_interfaces(wanted, machine, &mut found);
+    }
+    found.0
+}
+
+struct Findings(Vec<(Severity, Finding)>);
+
+impl Findings {
+    fn filter(&mut self, severity: Severity, key: &str, message: impl Into<String>) {
+        self.0.push((severity, Finding::new(&[FILTERS[0], FILTERS[1], key], message)));
+    }
+
+    fn candidate(&mut self, severity: Severity, index: usize, message: impl Into<String>) {
+        self.0.push((severity, Finding::new(&["webrtc", "candidates", &index.to_string()], message)));
+    }
+}
+
+fn ports(webrtc: &Webrtc, listen: &Listen, found: &mut Findings) {
+    if webrtc.filters.udp_ports.is_some() && listen.udp != 0 {
+        let message = format!(
+            "has no effect, because webrtc.listen {:?} fixes the UDP port; write \"{}/tcp\" there for a fixed TCP port \
+             and UDP ports of this range, or remove udp_ports",
+            webrtc.listen,
+            webrtc.listen.trim_end_matches("/udp")
+        );
+        found.filter(Severity::Error, "udp_ports", message);
+    }
+}
+
+/// Filters that leave no address, whatever the machine.
+fn leftovers(webrtc: &Webrtc, listen: &Listen, found: &mut Findings) {
+    let Filters { interfaces, exclude_interfaces, ips, networks, candidates, .. } = &webrtc.filters;
+    if let Some(networks) = networks
+        && !networks.iter().any(|network| is_listened_to(*network, listen))
+    {
+        let message = format!("leaves nothing of webrtc.listen {:?}, nobody could connect", webrtc.listen);
+        found.filter(Severity::Error, "networks", message);
+    }
+    if interfaces.as_ref().is_some_and(Vec::is_empty) {
+        found.filter(
+            Severity::Error,
+            "interfaces",
+            "an empty list leaves no interface; remove the key to use all of them",
+        );
+    }
+    if let Some(ips) = ips {
+        if ips.is_empty() {
+            found.filter(Severity::Error, "ips", "an empty list leaves no address; remove the key to use all of them");
+        } else if !ips.iter().any(|ip| listen.covers(*ip)) {
+            let message =
+                format!("none of these is the address of webrtc.listen {:?}, nobody could connect", webrtc.listen);
+            found.filter(Severity::Error, "ips", message);
+        }
+    }
+    if let Some(interfaces) = interfaces
+        && !interfaces.is_empty()
+        && interfaces.iter().all(|name| exclude_interfaces.iter().any(|glob| crate::net::policy::matches(glob, name)))
+    {
+        let message = "takes away every interface that webrtc.filters.interfaces names, nobody could connect";
+        found.filter(Severity::Error, "exclude_interfaces", message);
+    }
+    let Some(told) = candidates else { return };
+    let alone = webrtc.candidates.is_empty() && webrtc.ice_servers.as_ref().is_none_or(Vec::is_empty);
+    let usable = |ip: &std::net::IpAddr| listen.covers(*ip) && ips.as_ref().is_none_or(|ips| ips.contains(ip));
+    if alone && !told.iter().any(usable) {
+        let message =
+            "no address is left that peers could be told; add one to webrtc.candidates, such as 192.168.1.2:8555";
+        found.filter(Severity::Error, "candidates", message);
+    }
+}
+
+fn is_listened_to(network: Network, listen: &Listen) -> bool {
+    let (tcp, v4) = match network {
+        Network::Udp4 => (false, true),
+        Network::Udp6 => (false, false),
+        Network::Tcp4 => (true, true),
+        Network::Tcp6 => (true, false),
+    };
+    (!tcp || listen.tcp.is_some()) && listen.host.is_none_or(|host| host.is_ipv4() == v4)
+}
+
+fn candidates(webrtc: &Webrtc, policy: &Policy, found: &mut Findings) {
+    // Where nothing is said of servers, the usual public ones are asked.
+    let stun = |servers: &Vec<super::IceServer>| {
+        servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("stun:"))
+    };
+    let asks = webrtc.ice_servers.as_ref().is_none_or(stun);
+    for (index, entry) in webrtc.candidates.iter().enumerate() {
+        if entry.starts_with("stun:") && !asks {
+            let message = format!(
+                "{entry:?} asks a STUN server for the public address, and webrtc.ice_servers names none; \
+                 add urls: [\"stun:stun.l.google.com:19302\"] there, or write the address itself"
+            );
+            found.candidate(Severity::Error, index, message);
+        } else if policy.never_told(index) {
+            let message = format!(
+                "{entry:?} is never told to anybody, because webrtc.listen {:?} and webrtc.filters.networks leave no \
+                 port for it",
+                webrtc.listen
+            );
+            found.candidate(Severity::Warning, index, message);
+        }
+    }
+}
+
+fn unknown_interfaces(wanted: &[String], machine: &[String], found: &mut Findings) {
+    let known: Vec<&str> = machine.iter().map(String::as_str).collect();
+    let missing: Vec<&String> = wanted.iter().filter(|name| !machine.contains(name)).collect();
+    // One that is there serves; the others may be plugged in later.
+    let severity = if missing.len() == wanted.len() { Severity::Error } else { Severity::Warning };
+    for name in missing {
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        found.filter(severity, "interfaces", format!("this machine has no interface {name:?} now, {hint}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Edge, Loaded, load};
+    use std::io;
+    use std::path::Path;
+
+    fn loaded(yaml: &str) -> Loaded {
+        let read = |path: &Path| {
+            if path == Path::new("p.yaml") { Ok(yaml.to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
+        };
+        let interfaces = Some(["lo", "eth0", "wlan0"].map(str::to_owned).to_vec());
+        load(&["p.yaml".into()], &Edge { read: &read, variable: &|_| None, memory: None, interfaces }).unwrap()
+    }
+
+    fn one_error(yaml: &str) -> String {
+        let loaded = loaded(yaml);
+        assert_eq!((loaded.errors.len(), loaded.warnings.len()), (1, 0), "{yaml}: {loaded:?}");
+        loaded.errors[0].clone()
+    }
+
+    #[test]
+    fn a_port_range_beside_a_fixed_udp_port_is_an_error_that_says_what_to_write() {
+        let error = one_error("webrtc:\n  listen: ':8555/udp'\n  filters:\n    udp_ports: [50000, 50100]\n");
+        assert!(error.starts_with("p.yaml:4:5: webrtc.filters.udp_ports: has no effect"), "{error}");
+        assert!(error.contains("\":8555/tcp\""), "{error}");
+        assert!(loaded("webrtc: {listen: ':8555/tcp', filters: {udp_ports: [1, 2]}}").errors.is_empty());
+        assert!(loaded("webrtc: {listen: '', filters: {udp_ports: [1, 2]}}").errors.is_empty());
+    }
+
+    #[test]
+    fn a_public_address_without_a_server_to_ask_is_an_error_at_its_entry() {
+        let error = one_error("webrtc:\n  candidates:\n    - 1.2.3.4:8555\n    - stun:8555\n  ice_servers: []\n");
+        assert!(error.starts_with("p.yaml:4:7: webrtc.candidates.1: \"stun:8555\" asks a STUN server"), "{error}");
+        assert!(loaded("webrtc: {candidates: stun:8555}").errors.is_empty(), "the usual servers are asked");
+        let asked = loaded("webrtc: {candidates: ['stun:8555'], ice_servers: [{urls: 'stun:a:1'}]}");
+        assert!(asked.errors.is_empty(), "{asked:?}");
+    }
+
+    #[test]
+    fn filters_that_leave_nothing_are_errors() {
+        for (yaml, at) in [
+            ("{listen: ':1/udp', filters: {networks: [tcp4, tcp6]}}", "networks"),
+            ("{filters: {networks: []}}", "networks"),
+            ("{listen: '10.0.0.1:1', filters: {networks: [udp6, tcp6]}}", "networks"),
+            ("{filters: {interfaces: []}}", "interfaces"),
+            ("{filters: {ips: []}}", "ips"),
+            ("{listen: '10.0.0.1:1', filters: {ips: [10.0.0.2]}}", "ips"),
+            ("{filters: {interfaces: [eth0], exclude_interfaces: ['eth*']}}", "exclude_interfaces"),
+            ("{filters: {candidates: []}}", "candidates"),
+            ("{filters: {candidates: [10.0.0.1], ips: [10.0.0.2]}}", "candidates"),
+        ] {
+            let error = one_error(&format!("webrtc: {yaml}"));
+            assert!(error.contains(&format!(": webrtc.filters.{at}: ")), "{yaml}: {error}");
+        }
+        assert!(loaded("webrtc: {candidates: ['1.2.3.4:1'], filters: {candidates: []}}").errors.is_empty());
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_gets_the_nearest_name() {
+        let error = one_error("webrtc:\n  filters:\n    interfaces: [eht0]\n");
+        assert_eq!(
+            error,
+            "p.yaml:3:5: webrtc.filters.interfaces: this machine has no interface \"eht0\" now, did you mean \"eth0\"?"
+        );
+        let none = one_error("webrtc: {filters: {interfaces: [tailscale0]}}");
+        assert!(none.ends_with("there are lo, eth0, wlan0"), "{none}");
+        let some = loaded("webrtc: {filters: {interfaces: [eth0, wlan1]}}");
+        assert!(some.errors.is_empty() && some.warnings[0].ends_with("did you mean \"wlan0\"?"), "{some:?}");
+    }
+
+    #[test]
+    fn a_candidate_that_nothing_listens_for_is_a_warning() {
+        for yaml in [
+            "{candidates: ['[2001:db8::1]:1'], filters: {networks: [udp4]}}",
+            "{listen: ':1/udp', candidates: ['1.2.3.4:1/tcp']}",
+            "{listen: '', candidates: [auto]}",
+        ] {
+            let loaded = loaded(&format!("webrtc: {yaml}"));
+            assert!(loaded.errors.is_empty() && loaded.warnings.len() == 1, "{yaml}: {loaded:?}");
+            assert!(loaded.warnings[0].contains("never told"), "{loaded:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_candidate_ends_the_reading_with_its_place() {
+        let read = |_: &Path| Ok("webrtc:\n  candidates:\n    - 1.2.3.4:8555\n    - 1.2.3.4\n".to_owned());
+        let error =
+            load(&["p.yaml".into()], &Edge { read: &read, variable: &|_| None, memory: None, interfaces: None });
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("p.yaml:4:7: webrtc.candidates[1]: the port is missing"), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! One host candidate as peers are told of it (RFC 8839 section 5.1, RFC 6544 section 4.5).
+use crate::config::Network;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    Udp,
+    Tcp,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Udp => "udp",
+            Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// The word for it in `filters.networks`.
+    pub fn network(self, ip: IpAddr) -> Network {
+        match (self, ip) {
+            (Protocol::Udp, IpAddr::V4(_)) => Network::Udp4,
+            (Protocol::Udp, IpAddr::V6(_)) => Network::Udp6,
+            (Protocol::Tcp, IpAddr::V4(_)) => Network::Tcp4,
+            (Protocol::Tcp, IpAddr::V6(_)) => Network::Tcp6,
+        }
+    }
+}
+
+/// A host candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+    pub priority: u32,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (protocol, ip, port) = (self.protocol.name(), self.address.ip(), self.address.port());
+        let foundation = foundation(&ip.to_string(), self.protocol);
+        let tail = if self.protocol == Protocol::Tcp { " tcptype passive" } else { "" };
+        write!(f, "candidate:{foundation} 1 {protocol} {} {ip} {port} typ host{tail}", self.priority)
+    }
+}
+
+/// The foundation that existing relays use: one number for each host and protocol.
+pub fn foundation(host: &str, protocol: Protocol) -> u32 {
+    crc32(format!("host{host}{}4", protocol.name()).as_bytes())
+}
+
+/// CRC-32 (IEEE).
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (0u32.wrapping_sub(crc & 1))))
+    })
+}
+
+/// The sockets that are bound: what is told is a port of one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound(Vec<(Protocol, SocketAddr)>);
+
+impl Bound {
+    pub fn add(&mut self, protocol: Protocol, local: SocketAddr) {
+        self.0.push((protocol, local));
+    }
+
+    pub fn remove(&mut self, protocol: Protocol, local: SocketAddr) {
+        self.0.retain(|known| *known != (protocol, local));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Protocol, SocketAddr)> {
+        self.0.iter().copied()
+    }
+
+    /// The port that answers at this address: of the socket bound to it, else of the wildcard of its family.
+    pub fn port(&self, protocol: Protocol, ip: IpAddr) -> Option<u16> {
+        let same = |local: &&(Protocol, SocketAddr)| local.0 == protocol && local.1.is_ipv4() == ip.is_ipv4();
+        let of = |wanted: &dyn Fn(IpAddr) -> bool| {
+            self.0.iter().filter(same).find(|(_, local)| wanted(local.ip())).map(|(_, local)| local.port())
+        };
+        of(&|local| local == ip).or_else(|| of(&|local| local.is_unspecified()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foundations_are_those_that_existing_relays_send() {
+        assert_eq!(foundation("216.58.210.174", Protocol::Tcp), 3_613_942_034);
+        assert_eq!(foundation("216.58.210.174", Protocol::Udp), 1_788_547_314);
+        assert_eq!(foundation("203.0.113.7", Protocol::Tcp), 252_975_767);
+        assert_eq!(foundation("home.example", Protocol::Udp), 1_065_852_308);
+    }
+
+    #[test]
+    fn a_socket_of_its_own_comes_before_the_wildcard() {
+        let mut bound = Bound::default();
+        bound.add(Protocol::Udp, "0.0.0.0:1".parse().unwrap());
+        bound.add(Protocol::Udp, "10.0.0.1:2".parse().unwrap());
+        let port = |protocol, ip: &str| bound.port(protocol, ip.parse().unwrap());
+        assert_eq!(port(Protocol::Udp, "10.0.0.1"), Some(2));
+        assert_eq!(port(Protocol::Udp, "10.0.0.2"), Some(1));
+        assert_eq!(port(Protocol::Udp, "fd00::1"), None);
+        assert_eq!(port(Protocol::Tcp, "10.0.0.1"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Names among `webrtc.candidates`, looked up in the background: browsers differ in whether they look names up
+//! themselves, so they are told addresses. No answer waits for this; until the first one is known the name is left out.
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// The system's resolver does not tell how long an answer holds; a home's address changes once a day.
+const REFRESH: Duration = Duration::from_secs(300);
+/// After a lookup that failed.
+const RETRY: Duration = Duration::from_secs(30);
+/// A resolver without a network may take minutes.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Addresses of one name that are told at most.
+const MAX_ADDRESSES: usize = 4;
+
+/// The latest known addresses of each name.
+pub type Answers = BTreeMap<String, Vec<IpAddr>>;
+
+/// Looks names up until its reader is gone.
+#[derive(Debug)]
+pub struct Names(watch::Receiver<Arc<Answers>>);
+
+impl Names {
+    /// Must be called inside the engine's runtime.
+    pub fn start<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        let (sender, receiver) = watch::channel(Arc::default());
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            tokio::spawn(keep(name, sender.clone()));
+        }
+        Self(receiver)
+    }
+
+    /// What is known now.
+    pub fn of(&self, name: &str) -> Vec<IpAddr> {
+        self.0.borrow().get(name).cloned().unwrap_or_default()
+    }
+}
+
+async fn keep(name: String, answers: watch::Sender<Arc<Answers>>) {
+    loop {
+        // The port means nothing here, but the resolver wants one.
+        let found = timeout(DEADLINE, tokio::net::lookup_host((name.as_str(), 1))).await;
+        let pause = match found {
+            Ok(Ok(addresses)) => {
+                let addresses = choose(addresses.map(|address| address.ip()));
+                if answers.borrow().get(&name) != Some(&addresses) {
+                    log::info!(target: "net", "candidate name={name:?} addresses={addresses:?}");
+                    answers.send_modify(|all| drop(Arc::make_mut(all).insert(name.clone(), addresses)));
+                }
+                REFRESH
+            }
+            Ok(Err(error)) => {
+                log::warn!(target: "net", "candidate name={name:?} cannot be looked up, its last addresses stay error={error}");
+                RETRY
+            }
+            Err(_) => {
+                log::warn!(target: "net", "candidate name={name:?} was not looked up within {DEADLINE:?}, its last addresses stay");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = answers.closed() => return,
+        }
+    }
+}
+
+/// Each address once, IPv4 first, in an order that does not change when a server rotates its answers.
+fn choose(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut list: Vec<IpAddr> =
+        addresses.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast()).collect();
+    list.sort();
+    list.dedup();
+    list.truncate(MAX_ADDRESSES);
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_name_have_an_order_and_a_bound() {
+        let list = |texts: &[&str]| choose(texts.iter().map(|text| text.parse().unwrap()));
+        assert_eq!(
+            list(&["fd00::1", "10.0.0.2", "10.0.0.1", "10.0.0.2", "::"]),
+            list(&["10.0.0.1", "10.0.0.2", "fd00::1"])
+        );
+        assert_eq!(list(&["1.0.0.1", "1.0.0.2", "1.0.0.3", "1.0.0.4", "1.0.0.5"]).len(), MAX_ADDRESSES);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_known_soon_and_an_unknown_one_is_nothing() {
+        let names = Names::start(["localhost", "nothing.invalid"].into_iter());
+        assert!(names.of("localhost").is_empty(), "nothing waits");
+        let mut changes = names.0.clone();
+        timeout(Duration::from_secs(5), changes.wait_for(|all| all.contains_key("localhost"))).await.unwrap().unwrap();
+        assert!(names.of("localhost").iter().all(IpAddr::is_loopback));
+        assert!(names.of("nothing.invalid").is_empty());
+    }
+}
