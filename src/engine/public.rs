@@ -48,7 +48,7 @@ impl Public {
         let turn = servers.turn.iter().enumerate().map(|(number, (uri, _))| (Server::Turn(number), uri.clone()));
         Self {
             uris: stun.chain(turn).collect(),
-            lookup: Lookup::new(servers.stun.iter().map(Uri::to_string)),
+            lookup: Lookup::new(servers.stun.iter().map(Uri::to_string), now),
             inputs,
             resolve_due: now,
             any_unresolved: false,
@@ -100,10 +100,14 @@ async fn addresses_of(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// A server-reflexive candidate (RFC 8839 section 5.1).
-fn line(found: &Found, base: SocketAddr) -> String {
+fn line(found: &Found) -> String {
     let (ip, port) = (found.public.ip(), found.public.port());
     let family = if ip.is_ipv4() { 4 } else { 6 };
-    format!("candidate:srflx{family} 1 udp {PRIORITY} {ip} {port} typ srflx raddr {} rport {}", base.ip(), base.port())
+    format!(
+        "candidate:srflx{family} 1 udp {PRIORITY} {ip} {port} typ srflx raddr {} rport {}",
+        found.base.ip(),
+        found.base.port()
+    )
 }
 
 impl Engine {
@@ -130,15 +134,14 @@ impl Engine {
         if self.public.resolve_due <= now {
             self.public.resolve(now);
         }
-        let bound = |address: &str| address.parse().is_ok_and(|address| self.wire.socket_for(address).is_some());
-        self.public.lookup.set_families(bound("192.0.2.1:1"), bound("[2001:db8::1]:1"), now);
         let mut requests = Vec::new();
         let identity = &self.identity;
         let id = || {
             let mut id = [0; 12];
             identity.fill(&mut id).ok().map(|()| id)
         };
-        self.public.lookup.tick(now, id, &mut requests);
+        let reaches = |address| self.wire.socket_for(address).is_some();
+        self.public.lookup.tick(now, reaches, id, &mut requests);
         for (remote, bytes) in requests {
             if let Some(socket) = self.wire.socket_for(remote) {
                 self.out.push(Datagram { route: Route { socket, local: None, remote }, bytes });
@@ -157,7 +160,12 @@ impl Engine {
     pub(super) fn takes_stun(&mut self, now: Instant, route: &Route, bytes: &[u8]) -> bool {
         // Binding success or error: nothing else is looked at twice.
         let answer = matches!(bytes.get(..2), Some([1, 1] | [1, 0x11]));
-        answer && self.public.lookup.handle(now, route.remote, route.local, bytes)
+        if !answer {
+            return false;
+        }
+        let ip = route.local.unwrap_or(wildcard(route.remote.is_ipv6()));
+        let base = SocketAddr::new(ip, self.wire.local_port(route.socket));
+        self.public.lookup.handle(now, route.remote, base, bytes)
     }
 
     /// Every candidate that a peer is told now: the policy's, our public address, the address on a TURN server.
@@ -171,9 +179,7 @@ impl Engine {
             if own || told.iter().any(|candidate| candidate.address == found.public) {
                 continue;
             }
-            let port = self.wire.socket_for(found.public).map_or(0, |socket| self.wire.local_port(socket));
-            let base = found.local.unwrap_or(wildcard(found.public.is_ipv6()));
-            lines.push(line(&found, SocketAddr::new(base, port)));
+            lines.push(line(&found));
         }
         lines.extend(relay.and_then(|number| self.wire.relays.line(number)));
         lines

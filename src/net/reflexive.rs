@@ -1,7 +1,7 @@
 //! Our address as the Internet sees it: asked of one STUN server after the other, for each address family, without
 //! sockets or a clock. Requests leave from the media socket, so that the answer is the mapping of the media port.
 use crate::net::stun::{self, Message, Retry, TransactionId};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// One server is given so long before the next is asked.
@@ -28,8 +28,8 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     pub public: SocketAddr,
-    /// The local address that the answer came to, where the kernel told.
-    pub local: Option<IpAddr>,
+    /// The local address that the answer came to.
+    pub base: SocketAddr,
     pub at: Instant,
 }
 
@@ -55,24 +55,15 @@ struct Family {
 #[derive(Debug)]
 pub struct Lookup {
     pub servers: Vec<Server>,
-    families: Vec<Family>,
+    families: [Family; 2],
 }
 
 impl Lookup {
-    /// Nothing is asked before a server's addresses are known, and a socket is there.
-    pub fn new(names: impl Iterator<Item = String>) -> Self {
+    /// Nothing is asked before a server's addresses are known.
+    pub fn new(names: impl Iterator<Item = String>, now: Instant) -> Self {
         let server = |name| Server { name, addresses: Vec::new(), last_error: None, answered: None };
-        Self { servers: names.map(server).collect(), families: Vec::new() }
-    }
-
-    /// For which families there is a socket now. What was found without one is forgotten.
-    pub fn set_families(&mut self, v4: bool, v6: bool, now: Instant) {
-        self.families.retain(|family| if family.v6 { v6 } else { v4 });
-        for v6 in [(v4, false), (v6, true)].into_iter().filter(|(bound, _)| *bound).map(|(_, v6)| v6) {
-            if self.families.iter().all(|family| family.v6 != v6) {
-                self.families.push(Family { v6, due: now, asked: None, tried: Vec::new(), found: None });
-            }
-        }
+        let family = |v6| Family { v6, due: now, asked: None, tried: Vec::new(), found: None };
+        Self { servers: names.map(server).collect(), families: [false, true].map(family) }
     }
 
     /// The addresses of a server's name came in.
@@ -115,10 +106,11 @@ impl Lookup {
         self.families.iter().filter(usable).map(due).min()
     }
 
-    /// Writes the requests that are due, each with the server it is for.
+    /// Writes the requests that are due, each with the server it is for. `reaches`: is there a socket for this address?
     pub fn tick(
         &mut self,
         now: Instant,
+        reaches: impl Fn(SocketAddr) -> bool,
         mut id: impl FnMut() -> Option<TransactionId>,
         out: &mut Vec<(SocketAddr, Vec<u8>)>,
     ) {
@@ -129,7 +121,7 @@ impl Lookup {
                 family.tried.push(asked.server);
             }
             if family.asked.is_none() && family.due <= now {
-                family.begin(&self.servers, now, &mut id);
+                family.begin(&self.servers, now, &reaches, &mut id);
             }
             if let Some(asked) = family.asked.as_mut().filter(|asked| asked.retry.deadline() <= now)
                 && asked.retry.take(now)
@@ -140,7 +132,7 @@ impl Lookup {
     }
 
     /// Takes an answer. False: it is none to a request of ours.
-    pub fn handle(&mut self, now: Instant, from: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> bool {
+    pub fn handle(&mut self, now: Instant, from: SocketAddr, base: SocketAddr, bytes: &[u8]) -> bool {
         let Some(message) = Message::read(bytes) else { return false };
         let ours = |asked: &Asked| asked.transaction == message.transaction && asked.to == from;
         let Some(family) = self.families.iter_mut().find(|family| family.asked.as_ref().is_some_and(ours)) else {
@@ -155,7 +147,7 @@ impl Lookup {
                     log::info!(target: "webrtc", "public address={public} server={:?}", server.name);
                 }
                 (server.last_error, server.answered) = (None, Some(now));
-                family.found = Some(Found { public, local, at: now });
+                family.found = Some(Found { public, base, at: now });
                 family.tried.clear();
                 family.due = now + REFRESH;
             }
@@ -172,8 +164,15 @@ impl Lookup {
 
 impl Family {
     /// Asks the next server of this round; when none is left, waits.
-    fn begin(&mut self, servers: &[Server], now: Instant, id: &mut impl FnMut() -> Option<TransactionId>) {
-        let address = |server: &Server| server.addresses.iter().copied().find(|a| a.is_ipv6() == self.v6);
+    fn begin(
+        &mut self,
+        servers: &[Server],
+        now: Instant,
+        reaches: &impl Fn(SocketAddr) -> bool,
+        id: &mut impl FnMut() -> Option<TransactionId>,
+    ) {
+        let fits = |address: &SocketAddr| address.is_ipv6() == self.v6 && reaches(*address);
+        let address = |server: &Server| server.addresses.iter().copied().find(fits);
         let mut next = servers.iter().enumerate().filter(|(number, _)| !self.tried.contains(number));
         let next = next.find_map(|(number, server)| Some((number, address(server)?)));
         match next.and_then(|(server, to)| Some((server, to, id()?))) {
@@ -207,8 +206,7 @@ mod tests {
         fn new(servers: &[&[&str]]) -> Self {
             let start = Instant::now();
             let names = (0..servers.len()).map(|number| format!("stun:{number}"));
-            let mut lookup = Lookup::new(names);
-            lookup.set_families(true, true, start);
+            let mut lookup = Lookup::new(names, start);
             for (number, addresses) in servers.iter().enumerate() {
                 lookup.resolved(number, Ok(addresses.iter().map(|text| at(text)).collect()), start);
             }
@@ -221,7 +219,7 @@ mod tests {
                 *ids += 1;
                 Some([*ids; 12])
             };
-            self.lookup.tick(self.start + Duration::from_millis(ms), id, &mut out);
+            self.lookup.tick(self.start + Duration::from_millis(ms), |to| to.port() != 9, id, &mut out);
             out
         }
 
@@ -230,7 +228,7 @@ mod tests {
             let answer = Writer::new(kind::BINDING | kind::SUCCESS, &id)
                 .with_address(attribute::XOR_MAPPED_ADDRESS, at(public))
                 .finish();
-            self.lookup.handle(self.start + Duration::from_millis(ms), *to, None, &answer)
+            self.lookup.handle(self.start + Duration::from_millis(ms), *to, at("10.0.0.1:8555"), &answer)
         }
 
         fn found(&self) -> Vec<String> {
@@ -299,9 +297,19 @@ mod tests {
         let id = request[8..20].try_into().unwrap();
         let refusal =
             Writer::new(kind::BINDING | kind::FAILURE, &id).with(attribute::ERROR_CODE, b"\0\0\x04\0Bad").finish();
-        assert!(world.lookup.handle(world.start, to, None, &refusal));
+        assert!(world.lookup.handle(world.start, to, at("10.0.0.1:8555"), &refusal));
         assert_eq!(world.tick(1)[0].0, at("192.0.2.2:2"));
         assert_eq!(world.lookup.servers[0].last_error.as_deref(), Some("the server refuses: 400 Bad"));
+    }
+
+    #[test]
+    fn servers_that_no_socket_reaches_are_passed_over_until_one_does() {
+        let mut world = World::new(&[&["192.0.2.1:9", "192.0.2.1:10"], &["192.0.2.2:9"]]);
+        assert_eq!(world.tick(0)[0].0, at("192.0.2.1:10"));
+        let mut world = World::new(&[&["192.0.2.1:9"]]);
+        assert!(world.tick(0).is_empty());
+        world.lookup.resolved(0, Ok(vec![at("192.0.2.1:1")]), world.start);
+        assert_eq!(world.tick(1).len(), 1);
     }
 
     #[test]
