@@ -1,6 +1,7 @@
 //! `porthole`: arguments to command to exit code.
 mod app;
 mod config;
+mod doctor;
 mod engine;
 mod http;
 mod logging;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: porthole [-c CONFIG]...
        porthole check [FILE]...
+       porthole doctor [-c CONFIG]... [URL]
 
   -c, --config CONFIG  a file, inline YAML in braces, or key.path=value; may be repeated, later ones win;
                        without it porthole.yaml, then /etc/porthole.yaml
@@ -25,6 +27,9 @@ usage: porthole [-c CONFIG]...
 
 check reads the configuration, prints what is wrong with it and starts nothing. It ends with 1 where something
 can't work, with 0 where there are warnings only.
+doctor asks the running relay why there is no picture, and prints what is wrong and what to do about it. The relay is
+the one of the configuration, else http://127.0.0.1:1984, or the one at URL. Exit code 0: nothing is wrong, 1: something
+is, 2: no relay answers.
 ";
 
 /// Exit code of a command line that makes no sense.
@@ -35,6 +40,7 @@ const EXIT_USAGE: u8 = 2;
 enum Command {
     Run { config: Vec<String> },
     Check { config: Vec<String> },
+    Doctor { config: Vec<String>, url: Option<String> },
     Version,
     Help,
 }
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
     match command(std::env::args_os().skip(1)) {
         Ok(Command::Run { config }) => run(&config),
         Ok(Command::Check { config }) => check(&config),
+        Ok(Command::Doctor { config, url }) => doctor(&config, url.as_deref()),
         Ok(Command::Version) => {
             say(&format!("porthole {} {}\n", env!("CARGO_PKG_VERSION"), app::platform()));
             ExitCode::SUCCESS
@@ -61,18 +68,24 @@ fn main() -> ExitCode {
 fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments.into_iter().collect::<Vec<_>>());
     let mut config = vec![];
-    let mut checks = false;
+    let (mut checks, mut doctor, mut url) = (false, false, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('c') | Long("config") => config.push(parser.value()?.string()?),
             Short('v') | Long("version") => return Ok(Command::Version),
             Short('h') | Long("help") => return Ok(Command::Help),
-            Value(word) if word == "check" && !checks => checks = true,
+            Value(word) if word == "check" && !checks && !doctor => checks = true,
+            Value(word) if word == "doctor" && !checks && !doctor => doctor = true,
+            Value(word) if doctor && url.is_none() => url = Some(word.string()?),
             Value(file) if checks => config.push(file.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(if checks { Command::Check { config } } else { Command::Run { config } })
+    Ok(match (checks, doctor) {
+        (true, _) => Command::Check { config },
+        (_, true) => Command::Doctor { config, url },
+        _ => Command::Run { config },
+    })
 }
 
 fn run(arguments: &[String]) -> ExitCode {
@@ -111,6 +124,20 @@ fn check(arguments: &[String]) -> ExitCode {
     }
 }
 
+fn doctor(arguments: &[String], url: Option<&str>) -> ExitCode {
+    let config = match config::load(arguments, &config::Edge::system()) {
+        Ok(loaded) => Some(loaded.config),
+        Err(e) => {
+            // A relay may run all the same, with another configuration.
+            complain(&format!("{e}\n"));
+            None
+        }
+    };
+    let report = doctor::ask::ask(url, config.as_ref());
+    say(&report.text);
+    ExitCode::from(report.code)
+}
+
 /// To standard output; unlike `print!` this does not panic when it is closed.
 fn say(text: &str) {
     use std::io::Write;
@@ -142,6 +169,14 @@ mod tests {
     #[test]
     fn check_takes_files() {
         assert_eq!(parsed(&["check", "a", "b"]), Ok(Command::Check { config: vec!["a".into(), "b".into()] }));
+    }
+
+    #[test]
+    fn doctor_takes_a_configuration_or_an_address() {
+        let (config, url) = (vec!["a".to_owned()], Some("printer.local".to_owned()));
+        assert_eq!(parsed(&["doctor", "-c", "a", "printer.local"]), Ok(Command::Doctor { config, url }));
+        assert_eq!(parsed(&["doctor"]), Ok(Command::Doctor { config: vec![], url: None }));
+        assert!(parsed(&["doctor", "a", "b"]).is_err());
     }
 
     #[test]

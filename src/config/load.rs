@@ -2,7 +2,7 @@
 use super::combinations::{self, Severity};
 use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
-use super::{Config, Error, substitute};
+use super::{Config, Error, place, substitute};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -89,6 +89,11 @@ fn told(documents: &[Document], finding: &Finding) -> String {
         }
     }
     format!("{}: {}", finding.path.join("."), finding.message)
+}
+
+/// The line on which a key of a file stands, for messages about settings that are in force.
+pub fn line_of_key(path: &Path, key: &[&str]) -> Option<usize> {
+    place::of_key(&read_bounded(path).ok()?, key).map(|(line, _)| line)
 }
 
 struct Loading<'e> {

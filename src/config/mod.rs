@@ -12,7 +12,7 @@ pub mod scheme;
 mod substitute;
 mod values;
 
-pub use load::{Edge, Loaded, load};
+pub use load::{Edge, Loaded, line_of_key, load};
 pub use save::save_stream;
 
 use log::LevelFilter;
@@ -99,6 +99,15 @@ pub struct IceServer {
     pub urls: Vec<String>,
     pub username: String,
     pub credential: String,
+}
+
+impl IceServer {
+    /// When the credentials end, in seconds since 1970: TURN servers that hand them out for a while put the
+    /// time in front of the user name (`1893456000:name`).
+    pub fn expires(&self) -> Option<u64> {
+        let time = self.username.split(':').next()?.parse().ok()?;
+        (time > 1_000_000_000).then_some(time)
+    }
 }
 
 /// Leaves the credential out, because `{:?}` ends up in logs.

@@ -65,12 +65,22 @@ impl Engine {
         let tracks = stream.running.as_ref().map(|running| running.tracks.clone()).unwrap_or_default();
         // Whoever waits for the first picture is told; whoever watches stays and sees it when it is back.
         let refusal = Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"));
-        stream.waiting.drain(..).for_each(|waiting| waiting.refuse(refusal.clone()));
+        let waiting = std::mem::take(&mut stream.waiting);
         stream.failed(error, now, jitter[0]);
         let viewers = stream.viewers.clone();
+        self.refuse_waiting(waiting, &refusal, now);
         self.drop_tracks(&tracks);
         for viewer in viewers {
             self.bind(viewer);
+        }
+    }
+
+    pub(super) fn refuse_waiting(&mut self, waiting: Vec<Waiting>, error: &Error, now: Instant) {
+        for waiting in waiting {
+            if let Waiting::Offer { offer, .. } = &waiting {
+                self.remember_refusal(offer, error, now);
+            }
+            waiting.refuse(error.clone());
         }
     }
 
@@ -85,6 +95,7 @@ impl Engine {
         let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
         stream.retry_at = None;
         stream.last_error = None;
+        stream.down_since = None;
         self.drop_tracks(&stopped);
         if let Some((old, _)) = replaced {
             log::info!(target: "streams", "publisher replaced stream={name:?}");
@@ -198,6 +209,7 @@ impl Engine {
         // Viewers stay: they see the new source as soon as it runs.
         stream.sources = sources;
         stream.last_error = None;
+        stream.down_since = None;
         stream.failures = 0;
         stream.retry_at = None;
         let old = stream.running.take();

@@ -1,6 +1,7 @@
 //! The engine: one loop on one thread that owns every session, every stream and every media socket.
 //! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
 //! nothing here locks or waits for one peer.
+mod examine;
 mod fanout;
 mod guard;
 mod lifecycle;
@@ -20,6 +21,9 @@ mod trickle;
 mod wire;
 
 use crate::config::Config;
+use crate::doctor::explain::Explainer;
+use crate::doctor::facts::Advertised;
+use crate::doctor::history::History;
 use crate::media::codec::Kind;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
@@ -38,6 +42,7 @@ use send::SendBuffer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{Stream, Wish};
 use tokio::sync::{mpsc, watch};
@@ -90,6 +95,12 @@ pub struct Engine {
     ntp: (Instant, u64),
     packets_forwarded: u64,
     started: Instant,
+    /// For the doctor: sessions that ended, why addresses are kept back, what peers are told now.
+    history: History,
+    explainer: Explainer,
+    told: Arc<Advertised>,
+    /// Seconds since 1970 at which the first TURN credentials end, where their user name says so.
+    turn_expires_s: Option<u64>,
 }
 
 impl Engine {
@@ -126,6 +137,10 @@ impl Engine {
             ntp: (Instant::now(), peer::ntp_now()),
             packets_forwarded: 0,
             started: Instant::now(),
+            history: History::default(),
+            explainer: Explainer::new(config),
+            told: Arc::default(),
+            turn_expires_s: config.webrtc.ice_servers.iter().flatten().filter_map(|server| server.expires()).min(),
         })
     }
 
@@ -253,6 +268,7 @@ impl Engine {
                     let old = std::mem::replace(&mut running.tracks, keys);
                     running.live = true;
                     stream.last_error = None;
+                    stream.down_since = None;
                     self.drop_tracks(&old);
                 }
                 self.on_live(&name);
@@ -409,6 +425,10 @@ impl Engine {
                     report::session(peer, stream, &self.tracks, |socket| self.wire.local_port(socket), now)
                 });
                 drop(reply.send(found));
+            }
+            Command::Doctor { clock, reply } => {
+                let report = self.examine(clock, now);
+                drop(reply.send(Ok(report)));
             }
             Command::Status { reply } => {
                 let status = self.status(now);

@@ -1,11 +1,12 @@
 //! Signalling in the engine: offers become sessions, candidates and restarts reach them.
 use super::Engine;
-use super::peer::{Budget, Origin, Peer, Receiver, Sender};
+use super::peer::{Budget, Loss, Origin, Peer, Receiver, Sender};
 use super::sessions::short;
 use super::streams::{START_DEADLINE, Waiting};
 use super::track::Track;
 use super::trickle::add_candidates;
 use super::{new_key, stream_not_found};
+use crate::doctor::facts::RemoteCandidates;
 use crate::media::codec::Kind;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
@@ -44,6 +45,7 @@ impl Engine {
                     Side::Publisher => self.answer_publisher(&offer, &remote, now),
                 };
                 if let Err(error) = &answer {
+                    self.remember_refusal(&offer, error, now);
                     log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
                 }
                 if let Err(Ok(answer)) = reply.send(answer) {
@@ -56,6 +58,7 @@ impl Engine {
                 self.wait_for(&offer.stream, waiting, now);
             }
             Err(error) => {
+                self.remember_refusal(&offer, &error, now);
                 log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
                 drop(reply.send(Err(error)));
             }
@@ -106,7 +109,8 @@ impl Engine {
         } else if let (None, Some(error)) = (&stream.running, stream.last_error.clone()) {
             // The source is known to be down: say so at once; a player asks again.
             let error = Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"));
-            stream.waiting.drain(..).for_each(|waiting| waiting.refuse(error.clone()));
+            let waiting = std::mem::take(&mut stream.waiting);
+            self.refuse_waiting(waiting, &error, now);
         }
     }
 
@@ -193,6 +197,7 @@ impl Engine {
             replayed: None,
             last_sent: None,
             report: None,
+            loss: Loss::default(),
         }
     }
 
@@ -259,6 +264,7 @@ impl Engine {
             // Browsers hide their addresses or tell them late; media mostly comes from where the offer came from.
             self.wire.relays.permit(number, offer.remote.ip(), now);
         }
+        let advertised = self.advertised(&self.candidates(offer.host));
         let candidates = self.candidate_lines(relay, offer.host);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
@@ -306,6 +312,8 @@ impl Engine {
             relay,
             remotes: Vec::new(),
             late: None,
+            advertised,
+            remote: RemoteCandidates::default(),
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);

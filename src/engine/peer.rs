@@ -1,4 +1,5 @@
 //! One peer as the engine sees it: its session, what it is sent and what it sends.
+use crate::doctor::facts::{Advertised, RemoteCandidates};
 use crate::engine::track::Track;
 use crate::media::codec::Kind;
 use crate::net::route::{Datagram, Socket};
@@ -12,6 +13,7 @@ use crate::stream::outbound::{Outbound, Place};
 use crate::stream::relay::Error;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
@@ -46,6 +48,25 @@ pub struct Sender {
     pub replayed: Option<Instant>,
     pub last_sent: Option<Instant>,
     pub report: Option<ReportBlock>,
+    pub loss: Loss,
+}
+
+/// What the peer's reports say of loss, smoothed: one lost packet in a quiet second is no trouble.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loss {
+    pub percent: f32,
+    pub reports: u32,
+}
+
+impl Loss {
+    /// Part of the newest report; four of them make up most of the figure.
+    const NEWEST: f32 = 0.25;
+
+    pub fn note(&mut self, fraction: u8) {
+        let percent = f32::from(fraction) * 100.0 / 256.0;
+        self.percent += (percent - self.percent) * Self::NEWEST;
+        self.reports = self.reports.saturating_add(1);
+    }
 }
 
 impl Sender {
@@ -132,6 +153,10 @@ pub struct Peer {
     pub remotes: Vec<(SocketAddr, u32)>,
     /// Who wants to hear of candidates that come after the answer.
     pub late: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
+    /// What the peer was told of us, shared by all peers that were told the same.
+    pub advertised: Arc<Advertised>,
+    /// What it told of itself.
+    pub remote: RemoteCandidates,
 }
 
 impl Peer {

@@ -1,6 +1,7 @@
 //! Our public addresses in the engine: STUN servers are asked in the background from the media sockets themselves, and
 //! what they say is told to peers. No answer waits for it.
 use super::Engine;
+use crate::net::candidate::Candidate;
 use crate::net::policy::wildcard;
 use crate::net::reflexive::{Found, Lookup, REFRESH};
 use crate::net::route::{Datagram, Route};
@@ -168,11 +169,14 @@ impl Engine {
         self.public.lookup.handle(now, route.remote, base, bytes)
     }
 
+    /// What the policy tells a peer now. `host`: our address as the peer's request named it.
+    pub(super) fn candidates(&self, host: Option<IpAddr>) -> Vec<Candidate> {
+        self.wire.candidates(&self.public.addresses(), host)
+    }
+
     /// Every candidate that a peer is told now: the policy's, our public address, the address on a TURN server.
-    /// `host`: our address as the peer's request named it.
     pub(super) fn candidate_lines(&self, relay: Option<u32>, host: Option<IpAddr>) -> Vec<String> {
-        let public = self.public.addresses();
-        let told = self.wire.candidates(&public, host);
+        let told = self.candidates(host);
         let mut lines: Vec<String> = told.iter().map(ToString::to_string).collect();
         for found in self.public.lookup.found() {
             let own = self.wire.interfaces().iter().any(|interface| interface.ip == found.public.ip());

@@ -169,6 +169,7 @@ impl Engine {
                 }
                 rtcp::Message::Report(block) => {
                     if let Some(sender) = peer.senders.iter_mut().find(|sender| sender.ssrc == block.ssrc) {
+                        sender.loss.note(block.fraction_lost);
                         sender.report = Some(block);
                     }
                 }
@@ -197,6 +198,8 @@ impl Engine {
     pub(super) fn remove_peer(&mut self, key: u32, reason: Reason) {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         let now = Instant::now();
+        // This runs outside of the guard, and what failed once may fail again.
+        self.shielded(|engine| engine.remember(&peer, reason, now));
         let mut out = Vec::new();
         // What failed once is not asked again: this runs outside of the guard.
         if reason != Reason::Fault {

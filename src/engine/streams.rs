@@ -103,6 +103,8 @@ pub struct Stream {
     pub retry_at: Option<Instant>,
     pub failures: u32,
     pub last_error: Option<String>,
+    /// Since its source failed for the first time in a row.
+    pub down_since: Option<Instant>,
     /// Deleted, but somebody still watches.
     pub deleted: bool,
 }
@@ -168,6 +170,7 @@ impl Stream {
         let wait = wait + wait * u32::from(jitter) / 1024;
         log::warn!(target: "streams", "source ended stream={:?} error={error:?} retry_in={}ms", self.name, wait.as_millis());
         self.last_error = Some(error);
+        self.down_since.get_or_insert(now);
         self.running = None;
         self.retry_at = self.wanted().then(|| now + wait);
     }

@@ -9,6 +9,15 @@ use std::time::{Duration, Instant};
 /// A producer is asked for a keyframe at most this often.
 pub const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
 
+/// The newest keyframe of a track.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyframe {
+    pub at: Instant,
+    timestamp: u32,
+    /// Time since the one before it.
+    pub apart: Option<Duration>,
+}
+
 pub struct Track {
     pub info: TrackInfo,
     pub ring: Ring,
@@ -24,6 +33,9 @@ pub struct Track {
     /// Can its producer make a keyframe on demand?
     pub asks: bool,
     keyframe_asked: Option<Instant>,
+    /// Requests for a keyframe that went to the producer since the last one came.
+    pub asked: u32,
+    pub keyframe: Option<Keyframe>,
     /// `profile-level-id` and size of an H.264 picture, as its parameter sets say.
     pub picture: Option<([u8; 3], (u32, u32))>,
     pub packets: u64,
@@ -43,6 +55,8 @@ impl Track {
             reported: false,
             asks,
             keyframe_asked: None,
+            asked: 0,
+            keyframe: None,
             picture: None,
             packets: 0,
             bytes: 0,
@@ -57,6 +71,15 @@ impl Track {
         if packet.keyframe && self.info.codec == Codec::H264 {
             let picture = keyframe::h264_profile(&packet.payload).zip(keyframe::h264_resolution(&packet.payload));
             self.picture = picture.or(self.picture);
+        }
+        if packet.keyframe {
+            self.asked = 0;
+            // Parameter sets and the slices of one picture are marked each: one keyframe.
+            let last = self.keyframe;
+            if last.is_none_or(|last| last.timestamp != packet.timestamp) {
+                let apart = last.map(|last| now.saturating_duration_since(last.at));
+                self.keyframe = Some(Keyframe { at: now, timestamp: packet.timestamp, apart });
+            }
         }
         let (seq, timestamp) = (packet.seq, packet.timestamp);
         match self.ring.push(packet, now) {
@@ -99,6 +122,7 @@ impl Track {
         let due = self.keyframe_asked.is_none_or(|at| now.saturating_duration_since(at) >= KEYFRAME_INTERVAL);
         if self.asks && due {
             self.keyframe_asked = Some(now);
+            self.asked = self.asked.saturating_add(1);
         }
         self.asks && due
     }

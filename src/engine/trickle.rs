@@ -77,6 +77,7 @@ pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String],
             return;
         }
         peer.offered_candidates += 1;
+        peer.remote.note(line);
         let Some((address, priority)) = parse_candidate(line) else { continue };
         if let Some(socket) = wire.socket_for(address) {
             peer.session.ice_mut().add_remote(now, socket, address, priority);

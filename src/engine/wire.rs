@@ -90,10 +90,6 @@ impl Wire {
         self.policy.listen.single()
     }
 
-    pub fn interfaces(&self) -> &[Interface] {
-        &self.interfaces
-    }
-
     /// Candidates to tell a peer now. `public`: our addresses as STUN servers see them; `host`: our address as its
     /// request named it.
     pub fn candidates(&self, public: &[IpAddr], host: Option<IpAddr>) -> Vec<Candidate> {
@@ -126,6 +122,10 @@ impl Wire {
             "the relay has no media port: {}",
             why.unwrap_or("webrtc.listen and webrtc.filters leave none of the addresses that this machine has now")
         ))
+    }
+
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
     }
 
     /// The UDP socket from which an address can be reached.

@@ -7,6 +7,7 @@ use super::head::{self, Framing, Head};
 use super::limits::{COPY_BYTES, Limits};
 use super::response::Response;
 use super::socket;
+use crate::doctor::refusals::Kind;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,12 +82,18 @@ pub async fn serve(mut stream: TcpStream, peer: SocketAddr, gate: &Gate) {
 
 /// The rules that hold for every address.
 fn check(head: &Head, gate: &Gate) -> Result<(), Response> {
+    let now = std::time::Instant::now();
     let host = match &head.host {
-        Some(host) => Some(gate.policy.check_host(host)?),
+        Some(host) => {
+            Some(gate.policy.check_host(host).inspect_err(|_| gate.app.refusals.note(Kind::Host, host, now))?)
+        }
         None => None,
     };
     match &head.origin {
-        Some(origin) => gate.policy.check_origin(origin, host.as_ref()),
+        Some(origin) => gate
+            .policy
+            .check_origin(origin, host.as_ref())
+            .inspect_err(|_| gate.app.refusals.note(Kind::Origin, origin, now)),
         None => Ok(()),
     }
 }

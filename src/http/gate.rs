@@ -7,6 +7,7 @@ use super::policy::Policy;
 use super::response::{Response, has_no_body, reason};
 use super::routes::App;
 use super::slots::{Full, Slots};
+use crate::doctor::refusals::Kind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub async fn accept(listener: TcpListener, gate: Arc<Gate>) {
             false => gate.limits.per_address,
         };
         let refusal = if !peers::is_allowed(peer.ip(), &gate.allow) {
+            gate.app.refusals.note(Kind::Peer, &peer.ip().to_string(), std::time::Instant::now());
             stranger(peer)
         } else {
             match slots.take(peer.ip(), gate.limits.connections, per_address) {

@@ -61,6 +61,19 @@ pub async fn status(app: &App) -> Response {
     figures(app.relay.status().await)
 }
 
+/// `/api/doctor`: what is wrong and what to do. `?clock=` is the asker's time in seconds since 1970.
+pub async fn doctor(app: &App, request: &Request) -> Response {
+    let clock = request.query_text("clock").and_then(|clock| clock.parse().ok());
+    let (refused, recent) = app.refusals.report(std::time::Instant::now());
+    figures(app.relay.doctor(clock).await.map(|mut report| {
+        let findings = report["findings"].as_u64().unwrap_or(0) + recent as u64;
+        report["refused"] = Value::Array(refused);
+        report["findings"] = json!(findings);
+        report["healthy"] = json!(findings == 0);
+        report
+    }))
+}
+
 fn figures(result: Result<Value, crate::stream::relay::Error>) -> Response {
     match result {
         Ok(value) => Response::json(&value).with("Cache-Control", "no-store"),

@@ -32,6 +32,7 @@ mod trickle;
 mod webrtc;
 
 use crate::config;
+use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
 use gate::Gate;
 use inner::{Inbound, Inner};
@@ -112,7 +113,7 @@ impl Front {
         let frame_origins = policy.frame_origins().map(str::to_owned).collect();
         let listener = TcpListener::from_std(listen::bind(&api.listen)?)?;
         let (inner, inbound) = Inner::start()?;
-        let app = Arc::new(App { relay, services, frame_origins });
+        let app = Arc::new(App { relay, services, frame_origins, refusals: Refusals::default() });
         let gate = Arc::new(Gate { limits, policy, allow, inner, app });
         Ok(Front { listener, gate, inbound })
     }

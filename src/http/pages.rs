@@ -23,13 +23,15 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
-static FILES: [File; 11] = [
+static FILES: [File; 13] = [
     file("/", HTML, include_bytes!("../web/index.html")),
     file("/index.html", HTML, include_bytes!("../web/index.html")),
     file("/index.js", SCRIPT, include_bytes!("../web/index.js")),
     file("/stream.html", HTML, include_bytes!("../web/stream.html")),
     file("/webrtc.html", HTML, include_bytes!("../web/stream.html")),
     file("/stream.js", SCRIPT, include_bytes!("../web/stream.js")),
+    file("/doctor.html", HTML, include_bytes!("../web/doctor.html")),
+    file("/doctor.js", SCRIPT, include_bytes!("../web/doctor.js")),
     file("/publish.html", HTML, include_bytes!("../web/publish.html")),
     file("/publish.js", SCRIPT, include_bytes!("../web/publish.js")),
     file("/porthole.js", SCRIPT, include_bytes!("../web/porthole.js")),

@@ -5,6 +5,7 @@ use super::request::Request;
 use super::response::Response;
 use super::session::{self, Target};
 use super::{Services, info, pages, streams, webrtc};
+use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
 
 /// What routes need.
@@ -13,6 +14,8 @@ pub struct App {
     pub services: Services,
     /// Listed origins that may show our pages in a frame, besides the same host.
     pub frame_origins: Vec<String>,
+    /// Whom the gate turned away, for the doctor.
+    pub refusals: Refusals,
 }
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.
@@ -67,6 +70,10 @@ pub async fn answer(app: &App, request: Request) -> Response {
         "/api/session" => match only_get(&request) {
             Some(refusal) => refusal,
             None => info::session(app, &request).await,
+        },
+        "/api/doctor" => match only_get(&request) {
+            Some(refusal) => refusal,
+            None => info::doctor(app, &request).await,
         },
         "/api/status" => match only_get(&request) {
             Some(refusal) => refusal,

@@ -15,7 +15,7 @@ use rtc::stun::fingerprint::FINGERPRINT;
 use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
 use rtc::stun::xoraddr::XorMappedAddress;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::ErrorCode;
@@ -41,6 +41,8 @@ const SILENT: Duration = Duration::from_secs(3);
 const STALE: Duration = Duration::from_secs(5);
 /// Unanswered checks of one pair whose answers still count: on a slow path they come after the next check went out.
 const MAX_OUTSTANDING: usize = 8;
+/// Addresses of ours whose requests are counted apart; a machine with more is told of these.
+const MAX_SEEN: usize = 16;
 
 /// Priority of our host candidates as the peer sees them, by transport (RFC 8445 section 5.1.2, RFC 6544 section 4.2).
 pub const UDP_PRIORITY: u32 = 2_130_706_431;
@@ -96,6 +98,36 @@ struct Pair {
     asked: Option<Instant>,
     /// Smoothed time between a request and its answer.
     rtt: Option<Duration>,
+    tally: Tally,
+}
+
+/// What went over one pair, for those who ask why there is no picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Authentic requests of the peer.
+    pub requests: u32,
+    /// Our own requests, and the peer's answers to them.
+    pub checks: u32,
+    pub answers: u32,
+}
+
+/// Requests that came to one of our addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// `None`: the kernel did not tell.
+    pub local: Option<IpAddr>,
+    pub tcp: bool,
+    pub requests: u32,
+    pub last: Instant,
+}
+
+/// One pair as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct PairView {
+    pub route: Route,
+    pub tally: Tally,
+    pub rtt: Option<Duration>,
+    pub selected: bool,
 }
 
 impl Pair {
@@ -133,6 +165,10 @@ pub struct Ice {
     /// When it runs out.
     consent: Option<Instant>,
     requests_seen: u32,
+    /// The same by our address, and the sums over all pairs that ever were.
+    seen: Vec<Seen>,
+    checks_sent: u32,
+    answers: u32,
 }
 
 impl Ice {
@@ -158,6 +194,9 @@ impl Ice {
             changed: false,
             consent: None,
             requests_seen: 0,
+            seen: Vec::new(),
+            checks_sent: 0,
+            answers: 0,
         }
     }
 
@@ -209,6 +248,35 @@ impl Ice {
     /// Authentic requests that came in: with none of them, no packet of the peer reaches us.
     pub fn requests_seen(&self) -> u32 {
         self.requests_seen
+    }
+
+    /// Authentic requests by the address of ours that they came to, at most [`MAX_SEEN`].
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
+    }
+
+    /// Our own requests and the answers to them, over all pairs that ever were.
+    pub fn checks(&self) -> (u32, u32) {
+        (self.checks_sent, self.answers)
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = PairView> {
+        self.pairs.iter().enumerate().map(|(index, pair)| PairView {
+            route: pair.route,
+            tally: pair.tally,
+            rtt: pair.rtt,
+            selected: self.selected == Some(index),
+        })
+    }
+
+    fn note_request(&mut self, now: Instant, route: &Route) {
+        self.requests_seen = self.requests_seen.saturating_add(1);
+        let tcp = route.socket.is_tcp();
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.local == route.local && seen.tcp == tcp) {
+            (seen.requests, seen.last) = (seen.requests.saturating_add(1), now);
+        } else if self.seen.len() < MAX_SEEN {
+            self.seen.push(Seen { local: route.local, tcp, requests: 1, last: now });
+        }
     }
 
     /// When consent runs out; `None` before a route was selected.
@@ -265,6 +333,7 @@ impl Ice {
             answered: None,
             asked: None,
             rtt: None,
+            tally: Tally::default(),
         });
         Some(self.pairs.len() - 1)
     }
@@ -293,7 +362,7 @@ impl Ice {
         if !constant_time_eq(&username, expected.as_bytes()) || !self.authentic(&mut message, &self.local.pwd) {
             return Outcome::Rejected;
         }
-        self.requests_seen += 1;
+        self.note_request(now, &route);
         if self.role_conflict(&message) {
             self.reply(&message, BINDING_ERROR, &[&ErrorCode(487, "role conflict")], route, out);
             return Outcome::Accepted;
@@ -312,6 +381,7 @@ impl Ice {
         let nominate = !self.controlling && message.contains(ATTR_USE_CANDIDATE);
         let pair = &mut self.pairs[index];
         pair.asked = Some(now);
+        pair.tally.requests = pair.tally.requests.saturating_add(1);
         pair.nominated |= nominate;
         match pair.state {
             // A triggered check (RFC 8445 section 7.3.1.4) goes out at once.
@@ -394,8 +464,10 @@ impl Ice {
         if !symmetric || !self.authentic(&mut message, &pwd) {
             return Outcome::Rejected;
         }
+        self.answers = self.answers.saturating_add(1);
         let selected = self.selected == Some(index);
         let pair = &mut self.pairs[index];
+        pair.tally.answers = pair.tally.answers.saturating_add(1);
         if pair.route.local.is_none() {
             pair.route.local = route.local;
             self.changed |= selected;
@@ -551,6 +623,8 @@ impl Ice {
         }
         pair.outstanding.push(Check { transaction, at: now, controlling: self.controlling });
         pair.checks += 1;
+        pair.tally.checks = pair.tally.checks.saturating_add(1);
+        self.checks_sent = self.checks_sent.saturating_add(1);
         pair.due = now
             + match pair.state {
                 State::Succeeded if selected => CONSENT_RETRY,

@@ -111,6 +111,18 @@ pub struct Session {
     dtls_retries: u32,
     repeats: Repeats,
     dtls_sent: Option<Instant>,
+    handshake: Handshake,
+}
+
+/// How the DTLS handshake went, for those who ask why there is no picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handshake {
+    /// When a route was found, and when the keys were agreed on.
+    pub began: Option<Instant>,
+    pub done: Option<Instant>,
+    /// Datagrams of the handshake, repeated ones included.
+    pub sent: u32,
+    pub received: u32,
 }
 
 /// The DTLS endpoint sees one peer, whatever route its datagrams take.
@@ -144,7 +156,12 @@ impl Session {
             dtls_retries: 0,
             repeats: Repeats::default(),
             dtls_sent: None,
+            handshake: Handshake::default(),
         })
+    }
+
+    pub fn handshake(&self) -> Handshake {
+        self.handshake
     }
 
     pub fn state(&self) -> State {
@@ -229,6 +246,7 @@ impl Session {
         }
         self.state = State::Handshaking;
         self.since = now;
+        self.handshake.began = Some(now);
         if let Some(config) = self.client.take() {
             if self.dtls.connect(now, peer(), config, None).is_err() {
                 return self.close(Reason::HandshakeFailed, events);
@@ -238,6 +256,7 @@ impl Session {
     }
 
     fn dtls_datagram(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        self.handshake.received = self.handshake.received.saturating_add(1);
         if self.state == State::Handshaking && self.repeats.is_repeat(bytes) {
             return;
         }
@@ -251,6 +270,7 @@ impl Session {
                         EndpointEvent::HandshakeComplete => match self.derive_keys() {
                             Ok(()) => {
                                 self.state = State::Connected;
+                                self.handshake.done = Some(now);
                                 events.push(Event::Connected);
                             }
                             Err(error) => {
@@ -277,6 +297,7 @@ impl Session {
         let route = self.ice.selected();
         while let Some(transmit) = self.dtls.poll_transmit() {
             self.dtls_sent = Some(now);
+            self.handshake.sent = self.handshake.sent.saturating_add(1);
             if let Some(route) = route {
                 out.push(Datagram { route, bytes: transmit.message.to_vec() });
             }

@@ -167,6 +167,11 @@ pub enum Command {
         id: String,
         reply: oneshot::Sender<Result<Value, Error>>,
     },
+    /// What the doctor finds; `clock` is the asker's, in seconds since 1970.
+    Doctor {
+        clock: Option<u64>,
+        reply: oneshot::Sender<Result<Value, Error>>,
+    },
     /// The machine's own state: listeners, candidates, counts.
     Status {
         reply: oneshot::Sender<Result<Value, Error>>,
@@ -250,6 +255,11 @@ impl Relay {
     /// `{state, stream, path:{protocol,local,remote}|null, codecs, sent:{packets,bytes,retransmitted}, loss, rtt_ms, reason}`.
     pub async fn session(&self, id: &str) -> Result<Value, Error> {
         self.ask(|reply| Command::Session { id: id.to_owned(), reply }).await
+    }
+
+    /// `{machine, streams, sessions, past, findings}`; see `doctor`.
+    pub async fn doctor(&self, clock: Option<u64>) -> Result<Value, Error> {
+        self.ask(|reply| Command::Doctor { clock, reply }).await
     }
 
     /// `{listen:[…], candidates:[…], sessions, streams, …}`.

@@ -21,6 +21,13 @@ window.porthole = player;
 
 const WORDS = { stopped: 'stopped', connecting: 'connecting', waiting: 'waiting', playing: 'live', failed: 'no picture' };
 
+/** In trouble until a picture moves: a next try hides nothing. */
+let trouble = false;
+function troubled(state) {
+  trouble = state === 'failed' || (trouble && state !== 'playing' && state !== 'stopped');
+  return trouble;
+}
+
 function showState() {
   const { state, reason, blocked } = player;
   $('pill').className = `pill ${state === 'playing' ? 'live' : state === 'failed' ? 'failing' : 'waiting'}`;
@@ -28,6 +35,8 @@ function showState() {
   $('stage').classList.toggle('playing', state === 'playing' && !blocked);
   const text = blocked ? 'Tap the picture to start it.' : reason || (state === 'connecting' ? 'Connecting…' : '');
   if ($('over').textContent !== text) $('over').textContent = text;
+  $('over').parentElement.hidden = !text;
+  $('doctor').hidden = !troubled(state);
   showSound();
 }
 

@@ -1,0 +1,142 @@
+//! Which of the machine's addresses peers are told, and what keeps back each of the others: a setting with its line, or
+//! a rule of the relay itself. The judgement is the policy's; here it gets its words and places.
+use super::facts::{Address, Advertised, Scope};
+use crate::config::{self, Config};
+use crate::net::interfaces::Interface;
+use crate::net::policy::{Candidate, Rule, Verdict};
+use std::net::IpAddr;
+
+/// Addresses that are told of; a machine with more (a host of many containers) is told of these.
+const MAX_ADDRESSES: usize = 64;
+/// Beginnings of names that tunnels give their interfaces.
+const VPN_NAMES: [&str; 8] = ["tun", "tap", "wg", "tailscale", "zt", "ppp", "ipsec", "nordlynx"];
+
+/// The settings that keep addresses back, with where they stand.
+pub struct Explainer {
+    names: Vec<(Rule, String)>,
+}
+
+impl Explainer {
+    pub fn new(config: &Config) -> Self {
+        let name = |rule: Rule| {
+            let key = key(rule)?;
+            let line = config.path.as_deref().and_then(|path| Some((config::line_of_key(path, key)?, path)));
+            let full = key.join(".");
+            Some((
+                rule,
+                line.map_or(full.clone(), |(line, path)| format!("{full} (line {line} of {})", path.display())),
+            ))
+        };
+        let rules =
+            [Rule::Listen, Rule::Networks, Rule::Interfaces, Rule::ExcludeInterfaces, Rule::Ips, Rule::Candidates];
+        Self { names: rules.into_iter().filter_map(name).collect() }
+    }
+
+    /// `verdicts` are the policy's on `interfaces`, in their order; `candidates` what peers are told now.
+    pub fn advertised(&self, interfaces: &[Interface], verdicts: &[Verdict], candidates: &[Candidate]) -> Advertised {
+        let addresses = interfaces.iter().zip(verdicts).take(MAX_ADDRESSES).map(|(interface, verdict)| {
+            let advertised = candidates.iter().any(|candidate| candidate.address.ip() == interface.ip);
+            let unbound = || "no socket answers at this address".to_owned();
+            let why = || verdict.rule.map_or_else(unbound, |rule| rule.to_string());
+            let setting = verdict.rule.and_then(|rule| self.names.iter().find(|(known, _)| *known == rule));
+            Address {
+                interface: interface.name.clone(),
+                ip: interface.ip.to_string(),
+                scope: scope(interface),
+                advertised,
+                removed_by: (!advertised).then(why),
+                setting: setting.filter(|_| !advertised).map(|(_, name)| name.clone()),
+            }
+        });
+        Advertised {
+            candidates: candidates.iter().map(|c| format!("{} {}", c.protocol.name(), c.address)).collect(),
+            addresses: addresses.collect(),
+            manual: candidates.iter().any(|c| interfaces.iter().all(|interface| interface.ip != c.address.ip())),
+        }
+    }
+}
+
+/// The setting behind a rule; `None` for what the relay does by itself.
+fn key(rule: Rule) -> Option<&'static [&'static str]> {
+    Some(match rule {
+        Rule::Listen => &["webrtc", "listen"],
+        Rule::Networks => &["webrtc", "filters", "networks"],
+        Rule::Interfaces => &["webrtc", "filters", "interfaces"],
+        Rule::ExcludeInterfaces => &["webrtc", "filters", "exclude_interfaces"],
+        Rule::Ips => &["webrtc", "filters", "ips"],
+        Rule::Candidates => &["webrtc", "filters", "candidates"],
+        Rule::LinkLocal | Rule::Tentative | Rule::Loopback | Rule::Container | Rule::ContainerRange => return None,
+    })
+}
+
+/// How far an address reaches, by the names that systems give their interfaces.
+fn scope(interface: &Interface) -> Scope {
+    match interface.ip {
+        _ if interface.loopback || interface.ip.is_loopback() => Scope::Loopback,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Scope::LinkLocal,
+        _ if interface.container => Scope::Container,
+        _ if VPN_NAMES.iter().any(|start| interface.name.starts_with(start)) => Scope::Vpn,
+        IpAddr::V4(ip) if u32::from(ip) & 0xfff0_0000 == 0xac10_0000 => Scope::ContainerRange,
+        _ => Scope::Lan,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::policy::{Bound, Policy, Protocol};
+
+    /// Address, whether it is told, and the setting or rule that keeps it back.
+    fn explained(settings: &str) -> Vec<(String, bool, Option<String>)> {
+        let edge = config::Edge {
+            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            variable: &|_| None,
+            memory: None,
+            interfaces: None,
+        };
+        let config = config::load(&[format!("{{webrtc: {settings}}}")], &edge).unwrap().config;
+        let interface = |name, ip: &str| Interface::new(name, ip.parse().unwrap());
+        let all = [
+            interface("lo", "127.0.0.1"),
+            interface("eth0", "192.168.1.2"),
+            interface("eth0", "fe80::1"),
+            interface("wlan0", "192.168.2.2"),
+            interface("docker0", "172.17.0.1"),
+        ];
+        let policy = Policy::new(&config.webrtc).unwrap();
+        let mut bound = Bound::default();
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            bound.add(protocol, "0.0.0.0:8555".parse().unwrap());
+        }
+        let candidates = policy.candidates(&all, &bound, &[], &|_| Vec::new(), None);
+        let advertised = Explainer::new(&config).advertised(&all, &policy.explain(&all), &candidates);
+        assert!(advertised.addresses.iter().all(|a| a.advertised == a.removed_by.is_none()));
+        advertised.addresses.into_iter().map(|a| (a.ip, a.advertised, a.setting.or(a.removed_by))).collect()
+    }
+
+    #[test]
+    fn every_address_is_told_or_has_a_reason() {
+        let list = explained("{}");
+        let told: Vec<&str> = list.iter().filter(|a| a.1).map(|a| a.0.as_str()).collect();
+        assert_eq!(told, ["192.168.1.2", "192.168.2.2"]);
+        let reason = |at: usize| list[at].2.clone().unwrap_or_default();
+        assert!(reason(0).contains("loopback") && reason(2).contains("link-local") && reason(4).contains("container"));
+    }
+
+    #[test]
+    fn settings_are_named() {
+        let by = |settings, at: usize| explained(settings)[at].2.clone().unwrap_or_default();
+        assert_eq!(by("{filters: {interfaces: [wlan0]}}", 1), "webrtc.filters.interfaces");
+        assert_eq!(by("{filters: {ips: [192.168.1.2]}}", 3), "webrtc.filters.ips");
+        assert_eq!(by("{listen: '192.168.1.2:8555'}", 3), "webrtc.listen");
+    }
+
+    #[test]
+    fn tunnels_and_dockers_range_are_told_from_the_lan() {
+        let of = |name, ip: &str| scope(&Interface::new(name, ip.parse().unwrap()));
+        assert_eq!(of("wg0", "10.0.0.2"), Scope::Vpn);
+        assert_eq!(of("docker0", "10.0.0.2"), Scope::Container);
+        assert_eq!(of("eth0", "172.20.0.2"), Scope::ContainerRange);
+        assert_eq!(of("eth0", "172.32.0.2"), Scope::Lan);
+    }
+}
