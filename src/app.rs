@@ -3,6 +3,7 @@ use crate::config::{self, Config};
 use crate::engine::Engine;
 use crate::http::{self, Services};
 use crate::logging::Ring;
+use crate::net::servers;
 use crate::stream::relay::Relay;
 use std::io;
 use std::process::ExitCode;
@@ -113,6 +114,7 @@ fn services(config: &Config, ring: Ring) -> Services {
         saver,
         log: Some(Arc::new(RecentLog(ring))),
         config_path: config.path.clone(),
+        ice_links: servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
     }
 }

@@ -50,9 +50,9 @@ def eventually(probe, seconds, what):
 class Relay:
     """`prefix`: command that runs it elsewhere (`ip netns exec …`). `media`: where the media port listens, `""` = everywhere. `arguments`: come before ours."""
 
-    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), **sections):
+    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, **sections):
         self.address = address
-        self.http_port = free_port()
+        self.http_port = http_port or free_port()
         self.media_port = free_media_port(taken=[self.http_port])
         self.prefix = list(prefix)
         self.arguments = list(arguments)

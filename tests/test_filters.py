@@ -105,17 +105,13 @@ def sockets(network, relay):
 
 def start(porthole, network, listen, filters, candidates=(), **more):
     return porthole(
-        {"cam": "test:?fps=15"}, prefix=network.prefix, address=LAN,
+        {"cam": "test:?fps=15"}, prefix=network.prefix, address=LAN, http_port=1984,
         webrtc={"listen": listen, "filters": filters, "candidates": list(candidates)}, api={"listen": "0.0.0.0:1984"}, **more,
     )
 
 
 @pytest.fixture
-def start_relay(porthole, network, monkeypatch):
-    import relay as module
-
-    monkeypatch.setattr(module, "free_port", lambda *_: 1984)
-
+def start_relay(porthole, network):
     def begin(listen=f":{PORT}", filters=None, candidates=(), **more):
         return start(porthole, network, listen, filters or {}, candidates, **more)
 

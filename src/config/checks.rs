@@ -1,6 +1,6 @@
 //! Values that are understood but refused, or that this version does not act on yet.
 use super::document::Finding;
-use super::parts::{Root, WebrtcPart};
+use super::parts::Root;
 use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
 use super::values::Words;
 
@@ -17,7 +17,7 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         ));
     }
     if let Some(webrtc) = &part.webrtc {
-        not_yet(webrtc, &mut found);
+        super::ice::findings(webrtc, &mut found);
     }
     for (name, sources) in part.streams.iter().flatten() {
         for source in sources.0.iter().filter(|source| !source_is_supported(source)) {
@@ -28,14 +28,6 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         }
     }
     found
-}
-
-/// Settings of the engine that are read and kept but not acted on yet.
-fn not_yet(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
-    let waits = "is not acted on in this version";
-    if webrtc.ice_servers.as_ref().is_some_and(|servers| !servers.is_empty()) {
-        found.push(Finding::new(&["webrtc", "ice_servers"], format!("{waits}, no STUN or TURN server is asked")));
-    }
 }
 
 #[cfg(test)]
@@ -59,11 +51,6 @@ mod tests {
                     filters: {loopback: true, interfaces: [eth0], ips: [10.0.0.1], candidates: [], networks: [udp4], \
                     udp_ports: [1, 2], exclude_interfaces: 'tun*', docker: include}}";
         assert_eq!(paths(yaml), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_the_engine_does_not_do_yet_is_one_line_each() {
-        assert_eq!(paths("webrtc: {ice_servers: [{urls: 'stun:a:1'}]}"), ["webrtc.ice_servers"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 mod checks;
 mod combinations;
 mod document;
+mod ice;
 mod keys;
 mod load;
 mod parts;
@@ -80,14 +81,14 @@ pub struct Webrtc {
     pub listen: String,
     /// Additional host candidates, first one with the highest priority: entries that [`crate::net::manual::Manual`] takes.
     pub candidates: Vec<String>,
-    /// STUN and TURN servers. Default none: the relay asks nobody on the Internet unless told to.
-    pub ice_servers: Vec<IceServer>,
+    /// STUN and TURN servers. Default `None`: nobody on the Internet is asked, unless a `stun:PORT` candidate needs it.
+    pub ice_servers: Option<Vec<IceServer>>,
     pub filters: Filters,
 }
 
 impl Default for Webrtc {
     fn default() -> Self {
-        Self { listen: ":8555".into(), candidates: vec![], ice_servers: vec![], filters: Filters::default() }
+        Self { listen: ":8555".into(), candidates: vec![], ice_servers: None, filters: Filters::default() }
     }
 }
 

@@ -206,7 +206,7 @@ impl WebrtcPart {
     fn fill(self, webrtc: &mut Webrtc) {
         set(&mut webrtc.listen, self.listen.map(|listen| listen.0));
         set(&mut webrtc.candidates, self.candidates.map(|words| words.0));
-        set(&mut webrtc.ice_servers, self.ice_servers.map(|list| list.into_iter().map(IceServer::from).collect()));
+        webrtc.ice_servers = self.ice_servers.map(|list| list.into_iter().map(IceServer::from).collect());
         if let Some(part) = self.filters {
             part.fill(&mut webrtc.filters);
         }
@@ -290,7 +290,7 @@ mod tests {
     fn urls_of_an_ice_server_are_a_string_or_a_list() {
         let servers =
             laid(&["webrtc: {ice_servers: [{urls: 'stun:a:1'}, {urls: ['turn:b:2'], username: u, credential: 7}]}"]);
-        let servers = servers.webrtc.ice_servers;
+        let servers = servers.webrtc.ice_servers.unwrap();
         assert_eq!(servers[0].urls, ["stun:a:1"]);
         assert_eq!((servers[1].username.as_str(), servers[1].credential.as_str()), ("u", "7"));
     }

@@ -76,7 +76,7 @@ impl Engine {
         Machine {
             listen: self.wire.listening(),
             problems: self.wire.problems().into_iter().map(str::to_owned).collect(),
-            advertised: self.advertised(&self.wire.candidates(None)),
+            advertised: self.advertised(&self.candidates(None)),
             sessions: self.peers.len(),
             max_sessions: self.max_sessions,
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
@@ -122,7 +122,7 @@ impl Engine {
             refusal: Some(refusal),
             reason: Some(clip(&error.message)),
             failed: true,
-            advertised: self.advertised(&self.wire.candidates(None)),
+            advertised: self.advertised(&self.candidates(None)),
             stream: stream.unwrap_or_default(),
             ..Session::default()
         };

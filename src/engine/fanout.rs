@@ -49,7 +49,7 @@ pub fn pump(peer: &mut Peer, output: &mut Output<'_>) -> Vec<u32> {
 
 fn is_clear(wire: &mut Wire, route: &Route) -> bool {
     match route.socket {
-        Socket::Udp(_) => true,
+        Socket::Udp(_) | Socket::Relay(_) => true,
         Socket::Tcp(number) => wire.connection(number).is_some_and(|connection| connection.is_clear()),
     }
 }

@@ -7,6 +7,8 @@ mod guard;
 mod lifecycle;
 mod offers;
 mod peer;
+mod public;
+mod relayed;
 mod report;
 mod send;
 mod sessions;
@@ -25,13 +27,17 @@ use crate::doctor::history::History;
 use crate::media::codec::Kind;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
+use crate::net::servers::Servers;
 use crate::net::tcp::TcpInput;
 use crate::net::udp::ReceiveBuffers;
+use crate::rtc::digest::Digest;
 use crate::rtc::session::{Event, Identity};
 use crate::source::{ProducerId, SourceEvent, SourceRequest};
 use crate::stream::relay::{Command, Error, ErrorKind};
 use fanout::Output;
 use peer::Peer;
+use public::{Outside, Public};
+use relayed::Relays;
 use send::SendBuffer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -45,6 +51,8 @@ use wire::{Wire, WireEvent};
 
 /// Events of sources that wait for the engine; a full queue slows the sources down.
 const SOURCE_QUEUE: usize = 64;
+/// Answers of name servers and datagrams of TURN servers that wait; a full queue leaves them to the kernel.
+const OUTSIDE_QUEUE: usize = 256;
 /// Events of one kind that are taken before others get their turn.
 const MAX_AT_ONCE: usize = 64;
 /// Batches taken from one socket before others get their turn.
@@ -80,6 +88,8 @@ pub struct Engine {
     max_sessions: usize,
     /// Bytes that all rings together may hold.
     ring_budget: usize,
+    public: Public,
+    outside: mpsc::Receiver<Outside>,
     /// A moment and the NTP time it had: the wall clock is asked once, since a board without a clock of its own
     /// jumps by decades when it hears the time.
     ntp: (Instant, u64),
@@ -96,10 +106,15 @@ pub struct Engine {
 impl Engine {
     /// Binds the media sockets and sets the streams up. Must be called inside the engine's runtime.
     pub fn new(config: &Config) -> Result<Self, String> {
-        let wire = Wire::bind(Policy::new(&config.webrtc)?);
+        let mut wire = Wire::bind(Policy::new(&config.webrtc)?);
+        let identity = Identity::generate()?;
+        let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
+        let servers = Servers::new(&config.webrtc);
+        wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
+        let public = Public::new(&servers, inputs, Instant::now());
         let streams = config.streams.iter();
         Ok(Self {
-            identity: Identity::generate()?,
+            identity,
             wire,
             buffer: SendBuffer::new(),
             receive: Some(ReceiveBuffers::new()),
@@ -117,13 +132,15 @@ impl Engine {
             linger: config.relay.linger,
             max_sessions: config.relay.sessions,
             ring_budget: config.relay.buffer << 20,
+            public,
+            outside,
             ntp: (Instant::now(), peer::ntp_now()),
             packets_forwarded: 0,
             started: Instant::now(),
             history: History::default(),
             explainer: Explainer::new(config),
             told: Arc::default(),
-            turn_expires_s: config.webrtc.ice_servers.iter().filter_map(|server| server.expires()).min(),
+            turn_expires_s: config.webrtc.ice_servers.iter().flatten().filter_map(|server| server.expires()).min(),
         })
     }
 
@@ -138,6 +155,14 @@ impl Engine {
                     for _ in 0..MAX_AT_ONCE {
                         let Ok((producer, event)) = self.sources.1.try_recv() else { break };
                         self.shielded(|engine| engine.on_source(producer, event));
+                    }
+                }
+                Some(event) = self.outside.recv() => {
+                    let now = Instant::now();
+                    self.shielded(|engine| engine.on_outside(event, now));
+                    for _ in 0..MAX_AT_ONCE {
+                        let Ok(event) = self.outside.try_recv() else { break };
+                        self.shielded(|engine| engine.on_outside(event, now));
                     }
                 }
                 command = commands.recv() => match command {
@@ -162,7 +187,8 @@ impl Engine {
     fn deadline(&self) -> Instant {
         let peers = self.peers.values().filter_map(|peer| peer.due);
         let streams = self.streams.values().filter_map(Stream::deadline);
-        peers.chain(streams).min().unwrap_or_else(|| Instant::now() + IDLE)
+        let outside = self.public.deadline().into_iter().chain(self.wire.relays.deadline());
+        peers.chain(streams).chain(outside).min().unwrap_or_else(|| Instant::now() + IDLE)
     }
 
     fn on_wire(&mut self, event: WireEvent) {
@@ -183,6 +209,7 @@ impl Engine {
                 for socket in self.wire.refresh(now) {
                     self.on_unbound(socket, now);
                 }
+                self.refresh_public(now);
             }
             WireEvent::Tcp(input) => {
                 self.on_tcp(input);
@@ -255,6 +282,10 @@ impl Engine {
 
     /// Does everything that is due.
     fn tick(&mut self, now: Instant) {
+        self.shielded(|engine| {
+            engine.tick_public(now);
+            engine.tick_relays(now);
+        });
         let due: Vec<u32> =
             self.peers.iter().filter(|(_, p)| p.due.is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
         for key in due {
@@ -371,6 +402,7 @@ impl Engine {
         match command {
             Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
             Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
+            Command::LateCandidates { id, reply } => self.on_late_candidates(&id, reply),
             Command::Close { id, reply } => drop(reply.send(self.on_close(&id))),
             Command::Etag { id, reply } => drop(reply.send(self.peer_by_id(&id).map(Peer::etag))),
             Command::Streams { reply } => {
@@ -406,11 +438,15 @@ impl Engine {
     }
 
     fn status(&mut self, now: Instant) -> Value {
-        let candidates: Vec<String> = self.wire.candidates(None).iter().map(ToString::to_string).collect();
+        let candidates = self.candidate_lines(None, None);
+        let (public, stun_servers) = self.public.report(now);
         json!({
             "listen": self.wire.listening(),
             "problems": self.wire.problems(),
             "candidates": candidates,
+            "public": public,
+            "stun_servers": stun_servers,
+            "turn_servers": self.wire.relays.report(),
             "addresses": report::addresses(&self.wire.explain()),
             "sessions": self.peers.len(),
             "max_sessions": self.max_sessions,

@@ -32,6 +32,12 @@ impl Engine {
         if reply.is_closed() {
             return;
         }
+        if let Some((offer, reply)) = self.hold(offer, reply, now) {
+            self.answer_offer(offer, reply, now);
+        }
+    }
+
+    pub(super) fn answer_offer(&mut self, offer: Offer, reply: oneshot::Sender<Result<Answer, Error>>, now: Instant) {
         match self.prepare(&offer) {
             Ok(Ready::Now(remote, side)) => {
                 let answer = match side {
@@ -252,9 +258,14 @@ impl Engine {
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)
             .map_err(internal)?;
         let id = self.new_id()?;
-        let candidates = self.wire.candidates(offer.host);
-        let advertised = self.advertised(&candidates);
-        let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+        self.confirm_public(now);
+        let relay = self.wire.relays.take(key, now);
+        if let Some(number) = relay {
+            // Browsers hide their addresses or tell them late; media mostly comes from where the offer came from.
+            self.wire.relays.permit(number, offer.remote.ip(), now);
+        }
+        let advertised = self.advertised(&self.candidates(offer.host));
+        let candidates = self.candidate_lines(relay, offer.host);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
@@ -298,13 +309,17 @@ impl Engine {
             due: Some(now),
             budget: Budget::new(now),
             offered_candidates: 0,
+            relay,
+            remotes: Vec::new(),
+            late: None,
             advertised,
             remote: RemoteCandidates::default(),
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
-        add_candidates(&self.wire, &mut peer, &remote.candidates, now);
-        let answer = Answer { id, sdp, candidates, etag: peer.etag() };
+        add_candidates(&mut self.wire, &mut peer, &remote.candidates, now);
+        let more = relay.is_some_and(|number| self.wire.relays.is_allocating(number));
+        let answer = Answer { id, sdp, candidates, more, etag: peer.etag() };
         Ok((peer, answer))
     }
 

@@ -10,10 +10,12 @@ use crate::rtc::session::Session;
 use crate::rtc::twcc;
 use crate::stream::inbound::Inbound;
 use crate::stream::outbound::{Outbound, Place};
+use crate::stream::relay::Error;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
 
 /// Sender and receiver reports go out this often.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -145,6 +147,12 @@ pub struct Peer {
     pub due: Option<Instant>,
     pub budget: Budget,
     pub offered_candidates: usize,
+    /// The session's allocation on a TURN server.
+    pub relay: Option<u32>,
+    /// The peer's candidates so far, for an allocation that comes later than they do.
+    pub remotes: Vec<(SocketAddr, u32)>,
+    /// Who wants to hear of candidates that come after the answer.
+    pub late: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
     /// What the peer was told of us, shared by all peers that were told the same.
     pub advertised: Arc<Advertised>,
     /// What it told of itself.

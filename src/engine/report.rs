@@ -119,6 +119,7 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
     let transport = match peer.session.ice().selected().map(|route| route.socket) {
         Some(Socket::Udp(_)) => "+udp",
         Some(Socket::Tcp(_)) => "+tcp",
+        Some(Socket::Relay(_)) => "+relay",
         None => "",
     };
     let mut value = json!({
@@ -170,7 +171,7 @@ pub fn session(
     let path = peer.session.ice().selected().map(|route| {
         let local = route.local.map_or_else(|| "any".to_owned(), |ip| ip.to_string());
         json!({
-            "protocol": if route.socket.is_tcp() { "tcp" } else { "udp" },
+            "protocol": route.socket.protocol(),
             "local": format!("{local} port {}", port(route.socket)),
             "remote": route.remote.to_string(),
         })

@@ -46,9 +46,11 @@ impl SendBuffer {
         }
         if self.bytes.is_empty() {
             self.segment = len;
-            if let Socket::Udp(index) = route.socket {
-                self.max_segments = wire.udp(index).map_or(1, |port| port.max_segments());
-            }
+            self.max_segments = match route.socket {
+                Socket::Udp(index) => wire.udp(index).map_or(1, |port| port.max_segments()),
+                // Each packet gets the server's header in front.
+                Socket::Tcp(_) | Socket::Relay(_) => 1,
+            };
         }
         if route.socket.is_tcp() {
             self.bytes.extend_from_slice(&(len as u16).to_be_bytes());
@@ -91,6 +93,13 @@ impl SendBuffer {
                 }
             }
             Socket::Tcp(number) => wire.write(number, &self.bytes),
+            Socket::Relay(number) => {
+                if let Err(error) = wire.relays.send(number, route.remote, &self.bytes)
+                    && error.kind() == std::io::ErrorKind::WouldBlock
+                {
+                    result = Err(Full);
+                }
+            }
         }
         self.clear();
         result

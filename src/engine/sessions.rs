@@ -28,6 +28,9 @@ impl Engine {
     }
 
     pub(super) fn on_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) {
+        if self.takes_stun(now, &route, bytes) {
+            return;
+        }
         let Some(key) = self.session_of(&route, bytes) else { return };
         self.guarded(key, |engine| {
             let Some(peer) = engine.peers.get_mut(&key) else { return };
@@ -203,6 +206,9 @@ impl Engine {
             peer.session.shut(now, &mut out);
         }
         self.wire.send(&mut out);
+        if let Some(number) = peer.relay {
+            self.wire.relays.release(number, now);
+        }
         self.by_id.remove(&peer.id);
         self.by_ufrag.retain(|_, owner| *owner != key);
         for route in &peer.routes {

@@ -1,5 +1,6 @@
 //! Trickled candidates and ICE restarts (RFC 8838, RFC 9725 section 4.3).
 use super::peer::Peer;
+use super::relayed::add_relayed;
 use super::sessions::short;
 use super::{Engine, wire::Wire};
 use crate::rtc::ice::Credentials;
@@ -23,9 +24,16 @@ impl Engine {
     pub(super) fn on_trickle(&mut self, id: &str, trickle: Trickle, now: Instant) -> Result<Trickled, Error> {
         let key = self.key_of(id)?;
         let fresh = self.new_credentials()?;
-        let host = self.peers.get(&key).and_then(|peer| peer.origin.host);
-        let candidates = self.wire.candidates(host);
+        let peer = self.peers.get(&key).ok_or_else(session_not_found)?;
+        let restarts =
+            trickle.credentials.as_ref().is_some_and(|(ufrag, _)| *ufrag != peer.session.ice().remote().ufrag);
+        let (mut relay, host) = (peer.relay, peer.origin.host);
+        if restarts && relay.is_none() {
+            relay = self.wire.relays.take(key, now);
+        }
+        let candidates = self.candidate_lines(relay, host);
         let peer = self.peers.get_mut(&key).ok_or_else(session_not_found)?;
+        peer.relay = relay;
         // Players that could not read the entity tag send the text "null".
         let named = trickle.if_match.as_deref().map(str::trim).filter(|tag| !matches!(*tag, "*" | "null" | "\"null\""));
         if named.is_some_and(|tag| tag != peer.etag()) {
@@ -39,7 +47,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Unprocessable, message));
         }
         let Some((ufrag, pwd)) = restart else {
-            add_candidates(&self.wire, peer, &trickle.candidates, now);
+            add_candidates(&mut self.wire, peer, &trickle.candidates, now);
             peer.due = Some(now);
             return Ok(Trickled::Taken);
         };
@@ -53,8 +61,9 @@ impl Engine {
         peer.session.ice_mut().restart(fresh, Credentials { ufrag, pwd });
         peer.generation += 1;
         peer.offered_candidates = 0;
+        peer.remotes.clear();
         peer.due = Some(now);
-        add_candidates(&self.wire, peer, &trickle.candidates, now);
+        add_candidates(&mut self.wire, peer, &trickle.candidates, now);
         log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
         Ok(Trickled::Restarted { fragment, etag: peer.etag() })
     }
@@ -62,7 +71,7 @@ impl Engine {
 
 /// Lets a session check the peer's candidates. mDNS names and the TCP candidates of peers that connect to
 /// us need no check of ours.
-pub(super) fn add_candidates(wire: &Wire, peer: &mut Peer, lines: &[String], now: Instant) {
+pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String], now: Instant) {
     for line in lines {
         if peer.offered_candidates >= MAX_REMOTE_CANDIDATES {
             return;
@@ -73,6 +82,8 @@ pub(super) fn add_candidates(wire: &Wire, peer: &mut Peer, lines: &[String], now
         if let Some(socket) = wire.socket_for(address) {
             peer.session.ice_mut().add_remote(now, socket, address, priority);
         }
+        peer.remotes.push((address, priority));
+        add_relayed(wire, peer, address, priority, now);
     }
 }
 

@@ -1,4 +1,5 @@
 //! The media sockets of the engine: binding by policy, receiving with the sender's route, sending.
+use super::relayed::Relays;
 use super::sockets::Sockets;
 use crate::net::interfaces::{self, Interface};
 use crate::net::policy::{Candidate, Policy, Verdict};
@@ -35,6 +36,8 @@ pub struct Wire {
     names: Names,
     /// The socket that is looked at first, so that a flood on one does not silence the others.
     turn: usize,
+    /// Sockets towards TURN servers.
+    pub relays: Relays,
 }
 
 impl Wire {
@@ -55,6 +58,7 @@ impl Wire {
             interfaces: interfaces::list(),
             changes,
             turn: 0,
+            relays: Relays::default(),
         };
         wire.adjust(Instant::now());
         wire
@@ -81,10 +85,16 @@ impl Wire {
         self.adjust(now)
     }
 
-    /// Candidates to tell a peer now. `host`: our address as its request named it.
-    pub fn candidates(&self, host: Option<IpAddr>) -> Vec<Candidate> {
+    /// Where `webrtc.listen` binds to one address.
+    pub fn single(&self) -> Option<IpAddr> {
+        self.policy.listen.single()
+    }
+
+    /// Candidates to tell a peer now. `public`: our addresses as STUN servers see them; `host`: our address as its
+    /// request named it.
+    pub fn candidates(&self, public: &[IpAddr], host: Option<IpAddr>) -> Vec<Candidate> {
         let resolved = |name: &str| self.names.of(name);
-        self.policy.candidates(&self.interfaces, &self.sockets.bound, &[], &resolved, host)
+        self.policy.candidates(&self.interfaces, &self.sockets.bound, public, &resolved, host)
     }
 
     /// What becomes of each address of the machine.
@@ -130,6 +140,7 @@ impl Wire {
             Socket::Tcp(number) => {
                 self.connections.get(&number).and_then(|c| c.local()).map_or(0, |address| address.port())
             }
+            Socket::Relay(number) => self.relays.relayed(number).map_or(0, |address| address.port()),
         }
     }
 
@@ -247,6 +258,7 @@ impl Wire {
                     tcp::frame(&mut framed, &bytes);
                     self.write(number, &framed);
                 }
+                Socket::Relay(number) => drop(self.relays.send(number, route.remote, &bytes)),
             }
         }
     }

@@ -74,6 +74,8 @@ pub struct Services {
     pub log: Option<Arc<dyn Log>>,
     /// Shown by `/api`.
     pub config_path: Option<PathBuf>,
+    /// Values of the `Link` fields that tell players of STUN and TURN servers.
+    pub ice_links: Vec<String>,
     /// This machine's name, allowed in `Host`.
     pub host_name: String,
 }

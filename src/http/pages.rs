@@ -3,6 +3,7 @@ use super::policy::Authority;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
+use std::borrow::Cow;
 
 struct File {
     path: &'static str,
@@ -44,17 +45,31 @@ pub fn answer(app: &App, request: &Request, path: &str) -> Response {
     let Some(file) = FILES.iter().find(|file| file.path == path) else {
         return Response::text(404, "there is no such page; the list of streams is at /");
     };
-    let etag = format!("\"{:016x}\"", file.hash);
+    let tells = file.content_type == HTML && !app.services.ice_links.is_empty();
+    let bytes: Cow<'static, [u8]> =
+        if tells { with_servers(file.bytes, &app.services.ice_links).into() } else { file.bytes.into() };
+    let hash = if tells { fnv1a(&bytes) } else { file.hash };
+    let etag = format!("\"{hash:016x}\"");
     let response = if request.if_none_match.as_deref().is_some_and(|known| known.contains(&etag)) {
         Response::new(304)
     } else {
-        Response::new(200).body(file.content_type, file.bytes)
+        Response::new(200).body(file.content_type, bytes)
     };
     response
         .with("Content-Security-Policy", security_policy(request.host.as_deref(), &app.frame_origins))
         .with("Referrer-Policy", "no-referrer")
         .with("Cache-Control", "no-cache")
         .with("ETag", etag)
+}
+
+/// The page with the `Link` values in its head, so that its player knows them without a further request. Where no
+/// server is configured, pages stay as they are in the binary.
+fn with_servers(page: &[u8], links: &[String]) -> Vec<u8> {
+    let escape = |link: &String| link.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    let meta = |link: &String| format!("<meta name=\"ice-server\" content=\"{}\">\n", escape(link));
+    let metas: String = links.iter().map(meta).collect();
+    let page = String::from_utf8_lossy(page);
+    page.replacen("</head>", &format!("{metas}</head>"), 1).into_bytes()
 }
 
 /// Own scripts only. Fluidd and Mainsail show the player in a frame from another port of the same host, hence
@@ -93,6 +108,14 @@ mod tests {
         assert!(policy.ends_with(ancestors), "{policy}");
         assert!(security_policy(Some("[::1]:1984"), &[]).ends_with("frame-ancestors 'self'"));
         assert!(security_policy(Some("x; script-src *"), &[]).ends_with("frame-ancestors 'self'"));
+    }
+
+    #[test]
+    fn a_page_tells_its_player_of_servers_and_no_text_of_them_becomes_markup() {
+        let links = [r#"<turn:a>; username="x\"><script>&""#.to_owned()];
+        let page = String::from_utf8(with_servers(b"<head><title>P</title></head><body>", &links)).unwrap();
+        let meta = r#"<meta name="ice-server" content="&lt;turn:a>; username=&quot;x\&quot;>&lt;script>&amp;&quot;">"#;
+        assert_eq!(page, format!("<head><title>P</title>{meta}\n</head><body>"));
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Response {
         self
     }
 
+    /// The STUN and TURN servers that players shall use (RFC 9725 section 4.6), one field for each.
+    pub fn with_links(self, links: &[String]) -> Self {
+        links.iter().fold(self, |response, link| response.with("Link", link))
+    }
+
     /// Tells the client when to come back.
     pub fn retry_later(self) -> Self {
         self.with("Retry-After", RETRY_AFTER.to_string())

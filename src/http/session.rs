@@ -56,7 +56,10 @@ fn door(segment: &str) -> Option<Door> {
 pub async fn endpoint(app: &App, request: Request, door: Door, stream: String) -> Response {
     match request.method {
         // Mainsail wants exactly 204.
-        Method::Options => Response::new(204).with("Allow", ENDPOINT_METHODS).with("Accept-Post", SDP),
+        Method::Options => Response::new(204)
+            .with("Allow", ENDPOINT_METHODS)
+            .with("Accept-Post", SDP)
+            .with_links(&app.services.ice_links),
         Method::Get | Method::Head => Response::new(204),
         Method::Post if request.content_type != SDP => {
             Response::text(415, format!("an offer must come with Content-Type: {SDP}")).with("Accept-Post", SDP)
@@ -80,7 +83,8 @@ pub async fn create(app: &App, request: Request, stream: String, intent: Intent,
             .body(SDP, answer.sdp.into_bytes())
             .with("Location", format!("{}/{}", request.path, answer.id))
             .with("ETag", answer.etag)
-            .with("Accept-Patch", FRAGMENT),
+            .with("Accept-Patch", FRAGMENT)
+            .with_links(&app.services.ice_links),
         Err(error) => response(&error, Contract::Strict),
     }
 }

@@ -66,7 +66,15 @@ pub async fn serve(stream: TcpStream, early: Vec<u8>, head: &Head, peer: SocketA
     let request = Request::new(head.method, &head.target, fields, peer, Vec::new());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
     let client = Client::new(&request, relay.clone());
-    let mut socket = Socket { socket, client, offers: JoinSet::new(), newest: 0, target: None, early: Vec::new() };
+    let mut socket = Socket {
+        socket,
+        client,
+        offers: JoinSet::new(),
+        late: JoinSet::new(),
+        newest: 0,
+        target: None,
+        early: Vec::new(),
+    };
     if let Err(why) = socket.run().await {
         log::debug!(target: "api", "{peer} websocket: {why}");
     }
@@ -157,6 +165,8 @@ struct Socket {
     socket: WebSocketStream<TcpStream>,
     client: Client,
     offers: JoinSet<Answered>,
+    /// Candidates that come after their answers.
+    late: JoinSet<Vec<String>>,
     /// Number of the newest offer; its session gets the candidates.
     newest: u64,
     target: Option<String>,
@@ -186,6 +196,11 @@ impl Socket {
                     match answered {
                         Ok(answered) => self.answered(answered).await?,
                         Err(error) => return Err(error.to_string()),
+                    }
+                }
+                Some(late) = self.late.join_next(), if !self.late.is_empty() => {
+                    for line in late.unwrap_or_default() {
+                        self.say(dialect::candidate(&line)).await?;
                     }
                 }
                 _ = ping.tick() => {
@@ -230,6 +245,7 @@ impl Socket {
         let Answered { number, dialect, result } = answered;
         match result {
             Ok(answer) => {
+                let id = answer.id.clone();
                 self.say(dialect.answer(&answer.sdp)).await?;
                 if number == self.newest {
                     let early = std::mem::take(&mut self.early);
@@ -240,6 +256,10 @@ impl Socket {
                 }
                 for line in &answer.candidates {
                     self.say(dialect::candidate(line)).await?;
+                }
+                if answer.more {
+                    let relay = self.client.relay.clone();
+                    self.late.spawn(async move { relay.late_candidates(&id).await.unwrap_or_default() });
                 }
                 Ok(())
             }

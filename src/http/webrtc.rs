@@ -13,7 +13,10 @@ const METHODS: &str = "POST, DELETE, OPTIONS";
 
 pub async fn answer(app: &App, request: Request) -> Response {
     match request.method {
-        Method::Options => Response::new(204).with("Allow", METHODS).with("Accept-Post", session::SDP),
+        Method::Options => Response::new(204)
+            .with("Allow", METHODS)
+            .with("Accept-Post", session::SDP)
+            .with_links(&app.services.ice_links),
         Method::Delete => delete(app, &request).await,
         Method::Post => match (request.query_text("src"), request.query_text("dst")) {
             (Some(stream), _) => {

@@ -9,11 +9,22 @@ pub enum Socket {
     Udp(u8),
     /// Number of an accepted TCP connection (RFC 4571 framing).
     Tcp(u32),
+    /// Number of an allocation on a TURN server.
+    Relay(u32),
 }
 
 impl Socket {
     pub fn is_tcp(self) -> bool {
         matches!(self, Socket::Tcp(_))
+    }
+
+    /// Its name in logs and figures.
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Socket::Udp(_) => "udp",
+            Socket::Tcp(_) => "tcp",
+            Socket::Relay(_) => "relay",
+        }
     }
 }
 
@@ -28,7 +39,7 @@ pub struct Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = if self.socket.is_tcp() { "tcp" } else { "udp" };
+        let protocol = self.socket.protocol();
         match self.local {
             Some(local) => write!(f, "{protocol} {local} <-> {}", self.remote),
             None => write!(f, "{protocol} <-> {}", self.remote),

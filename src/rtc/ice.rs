@@ -47,6 +47,8 @@ const MAX_SEEN: usize = 16;
 /// Priority of our host candidates as the peer sees them, by transport (RFC 8445 section 5.1.2, RFC 6544 section 4.2).
 pub const UDP_PRIORITY: u32 = 2_130_706_431;
 pub const TCP_PRIORITY: u32 = 1_671_430_143;
+/// Type preference 0: the last resort.
+pub const RELAY_PRIORITY: u32 = 16_777_215;
 /// What we claim for a peer-reflexive candidate of ours (type preference 110).
 const PEER_REFLEXIVE_PRIORITY: u32 = 1_862_270_975;
 
@@ -310,7 +312,11 @@ impl Ice {
             self.pairs.remove(spare);
             self.selected = self.selected.map(|index| index - usize::from(index > spare));
         }
-        let local = u64::from(if route.socket.is_tcp() { TCP_PRIORITY } else { UDP_PRIORITY });
+        let local = u64::from(match route.socket {
+            Socket::Udp(_) => UDP_PRIORITY,
+            Socket::Tcp(_) => TCP_PRIORITY,
+            Socket::Relay(_) => RELAY_PRIORITY,
+        });
         let remote = u64::from(remote_priority);
         let (controlling, controlled) = if self.controlling { (local, remote) } else { (remote, local) };
         // RFC 8445 section 6.1.2.3

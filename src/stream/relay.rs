@@ -84,6 +84,8 @@ pub struct Answer {
     pub sdp: String,
     /// The same candidates as lines without `a=` (`candidate:… 1 udp … typ host`), for trickling doors.
     pub candidates: Vec<String>,
+    /// Further candidates may come: see [`Relay::late_candidates`].
+    pub more: bool,
     /// Strong entity tag with its quotes (`"1f3a…"`); names the ICE generation.
     pub etag: String,
 }
@@ -119,6 +121,10 @@ pub enum Command {
         id: String,
         trickle: Trickle,
         reply: oneshot::Sender<Result<Trickled, Error>>,
+    },
+    LateCandidates {
+        id: String,
+        reply: oneshot::Sender<Result<Vec<String>, Error>>,
     },
     Close {
         id: String,
@@ -203,6 +209,11 @@ impl Relay {
 
     pub async fn trickle(&self, id: &str, trickle: Trickle) -> Result<Trickled, Error> {
         self.ask(|reply| Command::Trickle { id: id.to_owned(), trickle, reply }).await
+    }
+
+    /// Candidates of a session that were not known when it was answered; waits until they are, or never will be.
+    pub async fn late_candidates(&self, id: &str) -> Result<Vec<String>, Error> {
+        self.ask(|reply| Command::LateCandidates { id: id.to_owned(), reply }).await
     }
 
     /// Ends a session; both ends are free when this returns.

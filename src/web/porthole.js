@@ -21,6 +21,14 @@ function parseCandidate(line) {
   return { protocol: protocol.toLowerCase(), ip, port, address: ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`, type };
 }
 
+// The relay writes the servers of its configuration into the page, in the form of Link fields (RFC 9725, 4.6).
+const iceServers = [...document.querySelectorAll('meta[name="ice-server"]')].flatMap(({ content }) => {
+  const url = content.match(/^<([^>]+)>/)?.[1];
+  const word = (name) => content.match(new RegExp(`; ${name}="((?:[^"\\\\]|\\\\.)*)"`))?.[1].replace(/\\(.)/g, '$1');
+  const login = word('username');
+  return url ? [{ urls: url, ...(login && { username: login, credential: word('credential') }) }] : [];
+});
+
 const isCandidate = (line) => /^a=candidate:/.test(line);
 
 class Peer extends EventTarget {
@@ -83,7 +91,7 @@ class Peer extends EventTarget {
       this.#set('failed', 'This browser has no WebRTC, or an extension switched it off.');
       return;
     }
-    const pc = (this.#pc = new RTCPeerConnection());
+    const pc = (this.#pc = new RTCPeerConnection({ iceServers }));
     const current = () => pc === this.#pc;
     try {
       await this.prepare(pc);

@@ -108,6 +108,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                     id: ID.into(),
                     sdp: format!("v=0\r\ns={} {}\r\n", offer.format, offer.user_agent),
                     candidates: vec!["candidate:1 1 udp 1 10.0.0.1 8555 typ host".into()],
+                    more: false,
                     etag: "\"one\"".into(),
                 });
                 let answer = match offer.stream.as_str() {
@@ -141,6 +142,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 };
                 reply.send(result).ok();
             }
+            Command::LateCandidates { reply, .. } => drop(reply.send(Ok(Vec::new()))),
             Command::Close { id, reply } => {
                 note(format!("close {id}"));
                 reply.send(if id == ID { Ok(()) } else { Err(unknown("session")) }).ok();
