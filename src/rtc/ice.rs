@@ -2,11 +2,14 @@
 //! shared and its addresses come and go, so a pair is a route that the peer was seen on, or a remote
 //! candidate seen from one of our sockets; nothing is gathered here. STUN's encoding and its message
 //! integrity are the library's.
+mod pair;
 mod stun;
 #[cfg(test)]
 mod tests;
 
 use crate::net::route::{Datagram, Route, Socket};
+use pair::{Check, Pair, State};
+pub use pair::{PairView, Seen, Tally};
 use rtc::crypto::{RTCCryptoProvider, constant_time_eq};
 use rtc::stun::attributes::{
     ATTR_ERROR_CODE, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
@@ -15,7 +18,7 @@ use rtc::stun::fingerprint::FINGERPRINT;
 use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
 use rtc::stun::xoraddr::XorMappedAddress;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::ErrorCode;
@@ -63,81 +66,6 @@ pub struct Credentials {
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials({})", self.ufrag)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting,
-    InProgress,
-    Succeeded,
-    Failed,
-}
-
-/// A check that is on its way.
-#[derive(Debug)]
-struct Check {
-    transaction: [u8; 12],
-    at: Instant,
-    /// Our role in it.
-    controlling: bool,
-}
-
-#[derive(Debug)]
-struct Pair {
-    route: Route,
-    priority: u64,
-    state: State,
-    nominated: bool,
-    outstanding: Vec<Check>,
-    checks: u32,
-    /// When the next check, retry or consent request is due.
-    due: Instant,
-    /// Last authenticated answer to one of our requests, and last authenticated request.
-    answered: Option<Instant>,
-    asked: Option<Instant>,
-    /// Smoothed time between a request and its answer.
-    rtt: Option<Duration>,
-    tally: Tally,
-}
-
-/// What went over one pair, for those who ask why there is no picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Authentic requests of the peer.
-    pub requests: u32,
-    /// Our own requests, and the peer's answers to them.
-    pub checks: u32,
-    pub answers: u32,
-}
-
-/// Requests that came to one of our addresses.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen {
-    /// `None`: the kernel did not tell.
-    pub local: Option<IpAddr>,
-    pub tcp: bool,
-    pub requests: u32,
-    pub last: Instant,
-}
-
-/// One pair as it stands.
-#[derive(Clone, Copy, Debug)]
-pub struct PairView {
-    pub route: Route,
-    pub tally: Tally,
-    pub rtt: Option<Duration>,
-    pub selected: bool,
-}
-
-impl Pair {
-    /// Last sign of life.
-    fn heard(&self) -> Option<Instant> {
-        self.answered.max(self.asked)
-    }
-
-    fn is_silent(&self, now: Instant, time: Duration) -> bool {
-        self.heard().is_none_or(|at| now.saturating_duration_since(at) >= time)
     }
 }
 
