@@ -3,8 +3,9 @@
 use super::facts::{Address, Advertised, Scope};
 use crate::config::{self, Config};
 use crate::net::interfaces::Interface;
-use crate::net::policy::{Candidate, Rule, Verdict};
-use std::net::IpAddr;
+use crate::net::policy::{Rule, Verdict};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 /// Addresses that are told of; a machine with more (a host of many containers) is told of these.
 const MAX_ADDRESSES: usize = 64;
@@ -32,10 +33,11 @@ impl Explainer {
         Self { names: rules.into_iter().filter_map(name).collect() }
     }
 
-    /// `verdicts` are the policy's on `interfaces`, in their order; `candidates` what peers are told now.
-    pub fn advertised(&self, interfaces: &[Interface], verdicts: &[Verdict], candidates: &[Candidate]) -> Advertised {
+    /// `verdicts` are the policy's on `interfaces`, in their order; `lines` the candidates of an answer.
+    pub fn advertised(&self, interfaces: &[Interface], verdicts: &[Verdict], lines: &[String]) -> Advertised {
+        let told: Vec<Told> = lines.iter().filter_map(|line| Told::read(line)).collect();
         let addresses = interfaces.iter().zip(verdicts).take(MAX_ADDRESSES).map(|(interface, verdict)| {
-            let advertised = candidates.iter().any(|candidate| candidate.address.ip() == interface.ip);
+            let advertised = told.iter().any(|told| told.address.ip() == interface.ip);
             let unbound = || "no socket answers at this address".to_owned();
             let why = || verdict.rule.map_or_else(unbound, |rule| rule.to_string());
             let setting = verdict.rule.and_then(|rule| self.names.iter().find(|(known, _)| *known == rule));
@@ -49,10 +51,32 @@ impl Explainer {
             }
         });
         Advertised {
-            candidates: candidates.iter().map(|c| format!("{} {}", c.protocol.name(), c.address)).collect(),
             addresses: addresses.collect(),
-            manual: candidates.iter().any(|c| interfaces.iter().all(|interface| interface.ip != c.address.ip())),
+            candidates: told.iter().map(ToString::to_string).collect(),
+            foreign: told.iter().any(|told| interfaces.iter().all(|interface| interface.ip != told.address.ip())),
         }
+    }
+}
+
+/// What a candidate line of ours says (RFC 8839 section 5.1).
+struct Told<'l> {
+    protocol: &'l str,
+    address: SocketAddr,
+    kind: &'l str,
+}
+
+impl<'l> Told<'l> {
+    fn read(line: &'l str) -> Option<Self> {
+        let fields: Vec<&str> = line.split_ascii_whitespace().take(8).collect();
+        let [_, _, protocol, _, ip, port, _, kind] = fields[..] else { return None };
+        Some(Self { protocol, address: SocketAddr::new(ip.parse().ok()?, port.parse().ok()?), kind })
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, self.address)?;
+        if self.kind == "host" { Ok(()) } else { write!(f, " {}", self.kind) }
     }
 }
 
@@ -109,7 +133,8 @@ mod tests {
             bound.add(protocol, "0.0.0.0:8555".parse().unwrap());
         }
         let candidates = policy.candidates(&all, &bound, &[], &|_| Vec::new(), None);
-        let advertised = Explainer::new(&config).advertised(&all, &policy.explain(&all), &candidates);
+        let lines: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+        let advertised = Explainer::new(&config).advertised(&all, &policy.explain(&all), &lines);
         assert!(advertised.addresses.iter().all(|a| a.advertised == a.removed_by.is_none()));
         advertised.addresses.into_iter().map(|a| (a.ip, a.advertised, a.setting.or(a.removed_by))).collect()
     }
@@ -121,6 +146,15 @@ mod tests {
         assert_eq!(told, ["192.168.1.2", "192.168.2.2"]);
         let reason = |at: usize| list[at].2.clone().unwrap_or_default();
         assert!(reason(0).contains("loopback") && reason(2).contains("link-local") && reason(4).contains("container"));
+    }
+
+    #[test]
+    fn addresses_of_routers_and_servers_are_told_from_the_machines() {
+        let lines = ["candidate:1 1 udp 1 203.0.113.7 5000 typ srflx raddr 10.0.0.2 rport 8555".to_owned()];
+        let all = [Interface::new("docker0", "172.17.0.1".parse().unwrap())];
+        let advertised = Explainer { names: Vec::new() }.advertised(&all, &[], &lines);
+        assert_eq!(advertised.candidates, ["udp 203.0.113.7:5000 srflx"]);
+        assert!(advertised.foreign);
     }
 
     #[test]

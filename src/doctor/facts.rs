@@ -46,11 +46,11 @@ pub struct Address {
 /// What peers are told of us. One value serves all sessions that were told the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Advertised {
-    /// `udp 192.168.1.2:8555`, best first.
+    /// `udp 192.168.1.2:8555`, best first; what is no address of ours has its type behind it (`srflx`, `relay`).
     pub candidates: Vec<String>,
     pub addresses: Vec<Address>,
-    /// Candidates that the operator wrote down are among them.
-    pub manual: bool,
+    /// Addresses that are none of the machine's are among them: written down, a router's, a TURN server's.
+    pub foreign: bool,
 }
 
 impl Advertised {
@@ -58,7 +58,7 @@ impl Advertised {
     /// failed already, so Docker's range counts too.
     pub fn only_inside(&self, guess: bool) -> bool {
         let mut told = self.addresses.iter().filter(|address| address.advertised).peekable();
-        !self.manual && told.peek().is_some() && told.all(|address| address.scope.is_inside(guess))
+        !self.foreign && told.peek().is_some() && told.all(|address| address.scope.is_inside(guess))
     }
 
     /// `a, b, c`: the addresses without their protocols, each once.
@@ -144,7 +144,7 @@ pub struct Ice {
     pub requests: u32,
     pub checks: u32,
     pub answers: u32,
-    /// `udp` or `tcp`, once a way was chosen.
+    /// `udp`, `tcp` or `relay`, once a way was chosen.
     pub selected: Option<&'static str>,
 }
 

@@ -18,7 +18,7 @@ fn advertised() -> Advertised {
     Advertised {
         candidates: vec!["udp 192.168.1.2:8555".into(), "tcp 192.168.1.2:8555".into()],
         addresses: vec![address("192.168.1.2", Scope::Lan, None)],
-        manual: false,
+        foreign: false,
     }
 }
 
@@ -147,17 +147,17 @@ fn d05_only_container_addresses_are_left() {
     let only = Advertised {
         candidates: vec!["udp 172.17.0.1:8555".into()],
         addresses: vec![address("172.17.0.1", Scope::Container, None)],
-        manual: false,
+        foreign: false,
     };
     facts.advertised = Arc::new(only.clone());
     said(&facts, Code::D05, &["172.17.0.1", "webrtc.candidates"]);
-    facts.advertised = Arc::new(Advertised { manual: true, ..only });
+    facts.advertised = Arc::new(Advertised { foreign: true, ..only });
     said(&facts, Code::D01, &[]);
     // Some homes use Docker's range: a guess counts only where nothing arrives.
     let home = Advertised {
         candidates: vec!["udp 172.20.0.2:8555".into()],
         addresses: vec![address("172.20.0.2", Scope::ContainerRange, None)],
-        manual: false,
+        foreign: false,
     };
     facts.advertised = Arc::new(home);
     said(&facts, Code::D05, &[]);

@@ -8,7 +8,6 @@ use crate::doctor::facts::{self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media,
 use crate::doctor::history::RECENT;
 use crate::doctor::verdict;
 use crate::media::codec::Kind;
-use crate::net::policy::Candidate;
 use crate::net::route::Route;
 use crate::rtc::session::Reason;
 use crate::source::public_url;
@@ -76,7 +75,7 @@ impl Engine {
         Machine {
             listen: self.wire.listening(),
             problems: self.wire.problems().into_iter().map(str::to_owned).collect(),
-            advertised: self.advertised(&self.candidates(None)),
+            advertised: self.advertised(&self.candidate_lines(None, None)),
             sessions: self.peers.len(),
             max_sessions: self.max_sessions,
             uptime_s: now.saturating_duration_since(self.started).as_secs(),
@@ -86,9 +85,9 @@ impl Engine {
         }
     }
 
-    /// What a peer is told of us; the same value as the last one while it is the same.
-    pub(super) fn advertised(&mut self, candidates: &[Candidate]) -> Arc<facts::Advertised> {
-        let fresh = self.explainer.advertised(self.wire.interfaces(), &self.wire.explain(), candidates);
+    /// What a peer is told of us, from the candidate lines of its answer; the same value as the last one while it is the same.
+    pub(super) fn advertised(&mut self, lines: &[String]) -> Arc<facts::Advertised> {
+        let fresh = self.explainer.advertised(self.wire.interfaces(), &self.wire.explain(), lines);
         if *self.told != fresh {
             self.told = Arc::new(fresh);
         }
@@ -122,7 +121,7 @@ impl Engine {
             refusal: Some(refusal),
             reason: Some(clip(&error.message)),
             failed: true,
-            advertised: self.advertised(&self.candidates(None)),
+            advertised: self.advertised(&self.candidate_lines(None, None)),
             stream: stream.unwrap_or_default(),
             ..Session::default()
         };
@@ -185,7 +184,7 @@ impl Engine {
 fn ice(peer: &Peer, now: Instant) -> Ice {
     let ice = peer.session.ice();
     let arrivals = ice.seen().iter().take(MAX_LINES).map(|seen| Arrivals {
-        local: format!("{} {}", protocol(seen.tcp), seen.local.map_or_else(|| "any".into(), |ip| ip.to_string())),
+        local: format!("{} {}", seen.protocol, seen.local.map_or_else(|| "any".into(), |ip| ip.to_string())),
         requests: seen.requests,
         last_ms: age(now, seen.last),
     });
@@ -211,7 +210,7 @@ fn ice(peer: &Peer, now: Instant) -> Ice {
         requests: ice.requests_seen(),
         checks,
         answers,
-        selected: ice.selected().map(|route| protocol(route.socket.is_tcp())),
+        selected: ice.selected().map(|route| route.socket.protocol()),
     }
 }
 
@@ -267,11 +266,7 @@ fn produced(track: &Track, now: Instant) -> facts::Track {
 
 fn local(route: &Route) -> String {
     let ip = route.local.map_or_else(|| "any".into(), |ip| ip.to_string());
-    format!("{} {ip}", protocol(route.socket.is_tcp()))
-}
-
-fn protocol(tcp: bool) -> &'static str {
-    if tcp { "tcp" } else { "udp" }
+    format!("{} {ip}", route.socket.protocol())
 }
 
 fn kind(kind: Kind) -> &'static str {

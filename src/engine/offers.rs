@@ -264,8 +264,8 @@ impl Engine {
             // Browsers hide their addresses or tell them late; media mostly comes from where the offer came from.
             self.wire.relays.permit(number, offer.remote.ip(), now);
         }
-        let advertised = self.advertised(&self.candidates(offer.host));
         let candidates = self.candidate_lines(relay, offer.host);
+        let advertised = self.advertised(&candidates);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);

@@ -199,11 +199,11 @@ impl Ice {
 
     fn note_request(&mut self, now: Instant, route: &Route) {
         self.requests_seen = self.requests_seen.saturating_add(1);
-        let tcp = route.socket.is_tcp();
-        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.local == route.local && seen.tcp == tcp) {
+        let protocol = route.socket.protocol();
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.local == route.local && seen.protocol == protocol) {
             (seen.requests, seen.last) = (seen.requests.saturating_add(1), now);
         } else if self.seen.len() < MAX_SEEN {
-            self.seen.push(Seen { local: route.local, tcp, requests: 1, last: now });
+            self.seen.push(Seen { local: route.local, protocol, requests: 1, last: now });
         }
     }
 

@@ -53,7 +53,8 @@ pub struct Tally {
 pub struct Seen {
     /// `None`: the kernel did not tell.
     pub local: Option<IpAddr>,
-    pub tcp: bool,
+    /// `udp`, `tcp` or `relay`.
+    pub protocol: &'static str,
     pub requests: u32,
     pub last: Instant,
 }
