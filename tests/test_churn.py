@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 from browser import VIEWER, until
 from offers import offer
@@ -70,7 +71,9 @@ async def main(url, count):
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 BATCH = 25
-CROWD = 125
+CROWD = 150
+# The threads that answered HTTP end, with their memory, after two idle seconds.
+HTTP_IDLE = 3
 
 
 def test_three_hundred_viewers_that_connect_and_leave_half_of_them_abruptly_leave_nothing_behind(porthole):
@@ -86,10 +89,12 @@ def test_three_hundred_viewers_that_connect_and_leave_half_of_them_abruptly_leav
     for _ in range(CROWD // BATCH):
         batch()
     eventually(lambda: settled(relay, fds + 2), GONE_SECONDS, "the first viewers are gone")
+    time.sleep(HTTP_IDLE)
     fds, before = footprint(relay.pid)
     for _ in range(VIEWERS // BATCH):
         batch()
     eventually(lambda: settled(relay, fds), GONE_SECONDS, "all viewers are gone")
+    time.sleep(HTTP_IDLE)
     _, after = footprint(relay.pid)
     assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"
     assert relay.log().count("the peer closed the connection") >= VIEWERS // 2
