@@ -11,6 +11,7 @@ pub mod route;
 pub mod servers;
 pub mod stun;
 pub mod tcp;
+pub mod tls;
 pub mod turn;
 pub mod udp;
 pub mod watch;
