@@ -1,6 +1,6 @@
 //! The engine's answers to the doctor: facts of the machine, of streams and of sessions, live and past.
 use super::Engine;
-use super::peer::{Peer, Receiver, Sender};
+use super::peer::{Peer, Sender};
 use super::sessions::short;
 use super::streams::Stream;
 use super::track::Track;
@@ -11,6 +11,7 @@ use crate::media::codec::Kind;
 use crate::net::route::Route;
 use crate::rtc::session::Reason;
 use crate::source::public_url;
+use crate::stream::intake::Receiver;
 use crate::stream::relay::{Error, ErrorKind, Intent, Offer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -148,7 +149,7 @@ impl Engine {
         let named = || facts::Stream { name: peer.stream.clone(), ..facts::Stream::default() };
         let handshake = peer.session.handshake();
         let media = match peer.publishes {
-            true => peer.receivers.iter().map(|receiver| received(receiver, &self.tracks, now)).collect(),
+            true => peer.intake.receivers.iter().map(|receiver| received(receiver, &self.tracks, now)).collect(),
             false => peer.senders.iter().map(|sender| sent(sender, &self.tracks, now)).collect(),
         };
         Session {

@@ -89,7 +89,7 @@ impl Engine {
     pub(super) fn take_over(&mut self, key: u32) {
         let Some(peer) = self.peers.get(&key) else { return };
         let name = peer.stream.clone();
-        let tracks: Vec<u32> = peer.receivers.iter().map(|receiver| receiver.track).collect();
+        let tracks: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
         let Some(stream) = self.streams.get_mut(&name) else { return };
         let replaced = stream.publisher.replace((key, tracks));
         let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
@@ -106,7 +106,7 @@ impl Engine {
 
     /// A session left its stream.
     pub(super) fn leave(&mut self, peer: &Peer, key: u32, now: Instant) {
-        for receiver in &peer.receivers {
+        for receiver in &peer.intake.receivers {
             self.tracks.remove(&receiver.track);
         }
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };

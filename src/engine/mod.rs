@@ -358,10 +358,7 @@ impl Engine {
             match (&stream.publisher, &stream.running) {
                 (Some((key, tracks)), _) if tracks.contains(&track_key) => {
                     if let Some(peer) = self.peers.get_mut(key) {
-                        peer.receivers
-                            .iter_mut()
-                            .filter(|r| r.track == track_key)
-                            .for_each(|r| r.wants_keyframe = true);
+                        peer.intake.want_keyframe(track_key);
                         peer.feedback(now, &mut self.out);
                         peer.due = peer.deadline();
                         self.wire.send(&mut self.out);

@@ -1,6 +1,6 @@
 //! Signalling in the engine: offers become sessions, candidates and restarts reach them.
 use super::Engine;
-use super::peer::{Budget, Loss, Origin, Peer, Receiver, Sender};
+use super::peer::{Budget, Loss, Origin, Peer, Sender};
 use super::sessions::short;
 use super::streams::{START_DEADLINE, Waiting};
 use super::track::Track;
@@ -16,6 +16,7 @@ use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
 use crate::stream::inbound::{Agreed, Inbound};
+use crate::stream::intake::{Intake, Receiver};
 use crate::stream::outbound::Outbound;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer};
 use std::time::Instant;
@@ -149,7 +150,7 @@ impl Engine {
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = new_key(&mut self.next_key);
         let (mut peer, answer) = self.new_session(key, offer, remote, &accepted, &ssrcs, now)?;
-        peer.receivers = accepted
+        peer.intake.receivers = accepted
             .iter()
             .filter(|media| media.direction == Direction::RecvOnly)
             .filter_map(|media| {
@@ -165,7 +166,7 @@ impl Engine {
                     ssrc: section.ssrcs.first().copied(),
                     nack: codec.nack,
                 };
-                Some(Receiver { inbound: Inbound::new(agreed), track, wants_keyframe: false, epoch: None })
+                Some(Receiver::new(Inbound::new(agreed), track))
             })
             .collect();
         self.insert_peer(key, peer);
@@ -290,7 +291,11 @@ impl Engine {
             publishes,
             session,
             senders: Vec::new(),
-            receivers: Vec::new(),
+            intake: Intake {
+                receivers: Vec::new(),
+                twcc: twcc_of(remote, accepted).map(|extension| twcc::Feedback::new(extension, now)),
+                ssrc: self.random_ssrc(),
+            },
             origin: Origin {
                 format: offer.format,
                 protocol: offer.protocol,
@@ -301,9 +306,7 @@ impl Engine {
             created: now,
             connected: None,
             routes: Vec::new(),
-            twcc: twcc_of(remote, accepted).map(|extension| twcc::Feedback::new(extension, now)),
             generation: 1,
-            ssrc: self.random_ssrc(),
             report_due: now,
             wake: None,
             due: Some(now),

@@ -7,8 +7,7 @@ use crate::rtc::negotiate;
 use crate::rtc::rtcp::{self, ReportBlock};
 use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
-use crate::rtc::twcc;
-use crate::stream::inbound::Inbound;
+use crate::stream::intake::Intake;
 use crate::stream::outbound::{Outbound, Place};
 use crate::stream::relay::Error;
 use std::collections::HashMap;
@@ -21,8 +20,6 @@ use tokio::sync::oneshot;
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// A viewer that asks for keyframes gets one from the ring at most this often.
 pub const REPLAY_INTERVAL: Duration = Duration::from_millis(500);
-/// What we are ready to take from one publisher, in bits per second, when it does not lose packets.
-const PUBLISHER_BITRATE: u64 = 20_000_000;
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 
@@ -103,15 +100,6 @@ impl Sender {
     }
 }
 
-/// What one m-line of a publisher brings.
-pub struct Receiver {
-    pub inbound: Inbound,
-    pub track: u32,
-    pub wants_keyframe: bool,
-    /// The publisher's wall clock at the first sender report, and ours.
-    pub epoch: Option<(u64, Instant)>,
-}
-
 /// Where a session came from, for lists and logs.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -129,18 +117,15 @@ pub struct Peer {
     pub publishes: bool,
     pub session: Session,
     pub senders: Vec<Sender>,
-    pub receivers: Vec<Receiver>,
+    /// What it sends: nothing, if it only watches.
+    pub intake: Intake,
     pub origin: Origin,
     pub created: Instant,
     pub connected: Option<Instant>,
     /// Routes by which datagrams of this peer are known.
     pub routes: Vec<(Socket, SocketAddr)>,
-    /// Arrival times for a publisher that wants them.
-    pub twcc: Option<twcc::Feedback>,
     /// ICE generation, for the entity tag.
     pub generation: u32,
-    /// Our SSRC in reports where we send nothing.
-    pub ssrc: u32,
     pub report_due: Instant,
     pub wake: Option<Instant>,
     /// [`Self::deadline`] as it was after the last step that concerned this peer.
@@ -167,9 +152,7 @@ impl Peer {
     /// When this peer needs attention.
     pub fn deadline(&self) -> Option<Instant> {
         let report = self.connected.map(|_| self.report_due);
-        let nack = self.receivers.iter().filter_map(|receiver| receiver.inbound.deadline()).min();
-        let twcc = self.twcc.as_ref().and_then(|twcc| twcc.deadline());
-        [self.session.deadline(), report, nack, twcc, self.wake].into_iter().flatten().min()
+        [self.session.deadline(), report, self.intake.deadline(), self.wake].into_iter().flatten().min()
     }
 
     /// Writes the reports that are due: sender reports for what we send, receiver reports for what we get.
@@ -191,16 +174,7 @@ impl Peer {
             }
         }
         if self.publishes {
-            let blocks: Vec<ReportBlock> = self.receivers.iter_mut().filter_map(|r| r.inbound.report(now)).collect();
-            rtcp::write_receiver_report(&mut compound, self.ssrc, &blocks);
-            rtcp::write_cname(&mut compound, self.ssrc, "porthole");
-            let worst = blocks.iter().map(|block| u64::from(block.fraction_lost)).max().unwrap_or(0);
-            // Loss above a tenth asks the publisher to send less.
-            let bitrate = if worst > 25 { PUBLISHER_BITRATE * (256 - worst) / 512 } else { PUBLISHER_BITRATE };
-            let ssrcs: Vec<u32> = blocks.iter().map(|block| block.ssrc).collect();
-            if !ssrcs.is_empty() {
-                rtcp::write_remb(&mut compound, self.ssrc, bitrate, &ssrcs);
-            }
+            self.intake.report(now, &mut compound);
         }
         if !compound.is_empty() {
             self.session.send_rtcp(&compound, out);
@@ -209,29 +183,7 @@ impl Peer {
 
     /// Asks a publisher for missing packets and wanted keyframes, and tells it what arrived when.
     pub fn feedback(&mut self, now: Instant, out: &mut Vec<Datagram>) {
-        let mut compound = Vec::new();
-        for receiver in &mut self.receivers {
-            let mut body = Vec::new();
-            let mut due = receiver.inbound.deadline().is_some_and(|at| at <= now)
-                && receiver.inbound.write_nack(now, self.ssrc, &mut body);
-            if let (true, Some(ssrc)) = (receiver.wants_keyframe, receiver.inbound.ssrc()) {
-                receiver.wants_keyframe = false;
-                rtcp::write_pli(&mut body, self.ssrc, ssrc);
-                due = true;
-            }
-            if due {
-                rtcp::write_receiver_report(&mut compound, self.ssrc, &[]);
-                compound.extend_from_slice(&body);
-            }
-        }
-        let media = self.receivers.iter().find_map(|receiver| receiver.inbound.ssrc()).unwrap_or_default();
-        if let Some(twcc) = &mut self.twcc {
-            let mut body = Vec::new();
-            if twcc.write(now, self.ssrc, media, &mut body) {
-                rtcp::write_receiver_report(&mut compound, self.ssrc, &[]);
-                compound.extend_from_slice(&body);
-            }
-        }
+        let compound = self.intake.feedback(now);
         if !compound.is_empty() {
             self.session.send_rtcp(&compound, out);
         }

@@ -131,10 +131,10 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
         "state": peer.session.state().name(),
     });
     if peer.publishes {
-        let keys: Vec<u32> = peer.receivers.iter().map(|receiver| receiver.track).collect();
+        let keys: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
         value["medias"] = medias(&keys, tracks, "recvonly");
         value["receivers"] = receivers(&keys, tracks);
-        value["bytes_recv"] = json!(peer.receivers.iter().map(|r| r.inbound.bytes).sum::<u64>());
+        value["bytes_recv"] = json!(peer.intake.receivers.iter().map(|r| r.inbound.bytes).sum::<u64>());
     } else {
         let list = peer.senders.iter().map(|sender| {
             let mut names: Vec<String> = sender.codecs.iter().map(|codec| codec.codec.to_string()).collect();
@@ -194,6 +194,7 @@ pub fn session(
         })
     }).collect();
     let receivers: Vec<Value> = peer
+        .intake
         .receivers
         .iter()
         .map(|receiver| {

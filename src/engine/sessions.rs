@@ -1,15 +1,15 @@
 //! What happens to sessions: datagrams, events, reports of their peers, and their end.
 use super::Engine;
 use super::fanout::{self, Output};
-use super::peer::{Peer, Receiver};
 use crate::net::route::{Route, Socket};
 use crate::rtc::ice::{self, Outcome};
 use crate::rtc::rtcp;
 use crate::rtc::session::{Event, Reason};
 use crate::stream::inbound::Header;
+use crate::stream::intake::Arrived;
 use crate::stream::relay::Error;
 use bytes::BytesMut;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Routes by which one session is known at most.
 const MAX_ROUTES: usize = 64;
@@ -108,7 +108,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.connected = Some(now);
         peer.report_due = now;
-        peer.receivers.iter_mut().for_each(|receiver| receiver.wants_keyframe = false);
+        peer.intake.receivers.iter_mut().for_each(|receiver| receiver.wants_keyframe = false);
         let route = peer.session.ice().selected().map(|route| route.to_string()).unwrap_or_default();
         let took = now.saturating_duration_since(peer.created).as_millis();
         let role = if peer.publishes { "publisher" } else { "viewer" };
@@ -128,21 +128,11 @@ impl Engine {
     fn on_rtp(&mut self, key: u32, packet: BytesMut, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(header) = Header::read(&packet) else { return };
-        if let Some(twcc) = &mut peer.twcc
-            && let Some(value) = header.extension(&packet, twcc.extension)
-        {
-            twcc.arrived(now, value);
-        }
-        let takes = |receiver: &&mut Receiver| receiver.inbound.takes(header.payload_type);
-        let Some(receiver) = peer.receivers.iter_mut().find(takes) else { return };
-        let first = receiver.inbound.packets() == 0;
-        if let Some(packet) = receiver.inbound.rtp(now, &header, packet)
-            && let Some(track) = self.tracks.get_mut(&receiver.track)
-        {
+        let Some(Arrived { track, packet, first }) = peer.intake.rtp(now, &header, packet) else { return };
+        if let Some((packet, track)) = packet.zip(self.tracks.get_mut(&track)) {
             track.push(packet, now);
         }
         // The first picture of a publisher is a keyframe; if it was lost, ask at once.
-        let track = receiver.track;
         if first && self.tracks.get(&track).is_some_and(|track| track.ring.latest_keyframe().is_none()) {
             self.ask_keyframe(track, now);
         }
@@ -174,10 +164,11 @@ impl Engine {
                     }
                 }
                 rtcp::Message::SenderReport { ssrc, ntp, rtp } => {
-                    for receiver in &mut peer.receivers {
-                        receiver.inbound.sender_report(ssrc, ntp, rtp, now);
+                    for (track, moment, timestamp) in peer.intake.sender_report(ssrc, ntp, rtp, now) {
+                        if let Some(track) = self.tracks.get_mut(&track) {
+                            track.set_clock(moment, timestamp);
+                        }
                     }
-                    tie_clocks(peer, &mut self.tracks, now);
                 }
                 rtcp::Message::Bitrate { .. } | rtcp::Message::TransportFeedback { .. } | rtcp::Message::Bye { .. } => {
                 }
@@ -243,19 +234,4 @@ impl Engine {
 /// Ids are secrets that end a session; the log shows their beginning.
 pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// Puts a publisher's tracks on one clock: its wall clock, whose distance to ours is taken once.
-fn tie_clocks(peer: &mut Peer, tracks: &mut std::collections::HashMap<u32, super::track::Track>, now: Instant) {
-    let known = peer.receivers.iter().find_map(|receiver| receiver.epoch);
-    for receiver in &mut peer.receivers {
-        let Some((ntp, rtp)) = receiver.inbound.clock() else { continue };
-        let (epoch, at) = *receiver.epoch.get_or_insert(known.unwrap_or((ntp, now)));
-        let distance = ntp.wrapping_sub(epoch) as i64;
-        let duration = Duration::from_secs_f64(distance.unsigned_abs() as f64 / 4_294_967_296.0);
-        let moment = if distance >= 0 { at.checked_add(duration) } else { at.checked_sub(duration) };
-        if let (Some(moment), Some(track)) = (moment, tracks.get_mut(&receiver.track)) {
-            track.set_clock(moment, rtp);
-        }
-    }
 }

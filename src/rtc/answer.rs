@@ -62,21 +62,22 @@ pub fn write(remote: &Remote, accepted: &[Accepted], local: &Local) -> String {
             continue;
         };
         answer.accepted(media, &accepted[position], local.ssrcs.get(position), local);
-        answer.transport(remote, local);
+        answer.transport(remote.trickle, local);
         // In a BUNDLE group the first section speaks for all (RFC 9143 section 7.3.1).
         if !has_candidates || !remote.bundles(media) {
             answer.candidates(local);
+            answer.line("a=end-of-candidates");
             has_candidates = true;
         }
     }
     answer.0
 }
 
-/// The answer so far.
-struct Lines(String);
+/// A description so far.
+pub(super) struct Lines(pub(super) String);
 
 impl Lines {
-    fn line(&mut self, text: impl std::fmt::Display) {
+    pub(super) fn line(&mut self, text: impl std::fmt::Display) {
         // Writing to a String can't fail.
         let _ = write!(self.0, "{text}\r\n");
     }
@@ -97,13 +98,7 @@ impl Lines {
         let retransmits = !sends || ssrcs.is_some_and(|s| s.rtx_ssrc.is_some());
         let rtx = |codec: &RemoteCodec| codec.rtx.filter(|_| retransmits);
 
-        let mut formats = String::new();
-        for codec in &accepted.codecs {
-            for payload_type in [Some(codec.payload_type), rtx(codec)].into_iter().flatten() {
-                let _ = write!(formats, " {payload_type}");
-            }
-        }
-        self.line(format_args!("m={} 9 {}{formats}", media.name, media.protocol));
+        self.media(&media.name, &media.protocol, &accepted.codecs, rtx);
         self.line("c=IN IP4 0.0.0.0");
         if let Some(mid) = &media.mid {
             self.line(format_args!("a=mid:{mid}"));
@@ -120,12 +115,29 @@ impl Lines {
             self.codec(codec, rtx(codec), receives, receives && local.transport_cc);
         }
         if sends {
-            self.sender(accepted, ssrcs, local);
+            self.sender(accepted.kind, &accepted.codecs, ssrcs, local);
         }
     }
 
+    /// An m-line that is not rejected.
+    pub(super) fn media(
+        &mut self,
+        name: &str,
+        protocol: &str,
+        codecs: &[RemoteCodec],
+        rtx: impl Fn(&RemoteCodec) -> Option<u8>,
+    ) {
+        let mut formats = String::new();
+        for codec in codecs {
+            for payload_type in [Some(codec.payload_type), rtx(codec)].into_iter().flatten() {
+                let _ = write!(formats, " {payload_type}");
+            }
+        }
+        self.line(format_args!("m={name} 9 {protocol}{formats}"));
+    }
+
     /// A codec's lines; `remb` and `transport_cc` say whether we give that feedback.
-    fn codec(&mut self, codec: &RemoteCodec, rtx: Option<u8>, remb: bool, transport_cc: bool) {
+    pub(super) fn codec(&mut self, codec: &RemoteCodec, rtx: Option<u8>, remb: bool, transport_cc: bool) {
         let payload_type = codec.payload_type;
         self.line(format_args!("a=rtpmap:{payload_type} {}", codec.codec.rtpmap()));
         for (wanted, feedback) in [
@@ -152,12 +164,12 @@ impl Lines {
     }
 
     /// Who sends in this section: RFC 8830 for msid, RFC 5576 for SSRCs, which players without msid need.
-    fn sender(&mut self, accepted: &Accepted, ssrcs: Option<&Ssrcs>, local: &Local) {
-        let kind = if accepted.kind == Kind::Video { "video" } else { "audio" };
+    pub(super) fn sender(&mut self, kind: Kind, codecs: &[RemoteCodec], ssrcs: Option<&Ssrcs>, local: &Local) {
+        let kind = if kind == Kind::Video { "video" } else { "audio" };
         let (cname, stream) = (local.cname, local.stream_id);
         self.line(format_args!("a=msid:{stream} {stream}-{kind}"));
         let Some(ssrcs) = ssrcs else { return };
-        let rtx = ssrcs.rtx_ssrc.filter(|_| accepted.codecs.iter().any(|codec| codec.rtx.is_some()));
+        let rtx = ssrcs.rtx_ssrc.filter(|_| codecs.iter().any(|codec| codec.rtx.is_some()));
         if let Some(rtx) = rtx {
             self.line(format_args!("a=ssrc-group:FID {} {rtx}", ssrcs.ssrc));
         }
@@ -167,21 +179,20 @@ impl Lines {
         }
     }
 
-    fn transport(&mut self, remote: &Remote, local: &Local) {
+    pub(super) fn transport(&mut self, trickle: bool, local: &Local) {
         self.line(format_args!("a=ice-ufrag:{}", local.ufrag));
         self.line(format_args!("a=ice-pwd:{}", local.pwd));
-        if remote.trickle {
+        if trickle {
             self.line("a=ice-options:trickle");
         }
         self.line(format_args!("a=fingerprint:{}", local.fingerprint));
         self.line(format_args!("a=setup:{}", local.setup.as_str()));
     }
 
-    fn candidates(&mut self, local: &Local) {
+    pub(super) fn candidates(&mut self, local: &Local) {
         for candidate in local.candidates {
             self.line(format_args!("a={candidate}"));
         }
-        self.line("a=end-of-candidates");
     }
 }
 

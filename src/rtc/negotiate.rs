@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::h264_profile::Profile;
+use super::offer::OfferedMedia;
 use super::sdp::{Direction, Remote, RemoteCodec, RemoteMedia, parameter};
 use crate::media::codec::{Codec, Kind};
 use crate::source::TrackInfo;
@@ -104,6 +105,43 @@ pub fn publisher(remote: &Remote) -> Result<Vec<Accepted>, Mismatch> {
     Err(if sends { mismatch } else { Mismatch::NothingToReceive })
 }
 
+/// An m-line of our offer that the peer's answer carries media in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Index into the offer's m-lines, and into [`Remote::medias`].
+    pub media: usize,
+    pub kind: Kind,
+    /// What the peer may send or wants to be sent: RTP decides among them.
+    pub codecs: Vec<RemoteCodec>,
+    /// Ours: `RecvOnly` or `SendOnly`.
+    pub direction: Direction,
+}
+
+/// What a camera's answer makes of our offer. Cameras number payload types as they like and leave out m-lines that
+/// they do not know, so an answer is read for what it says and not held against the offer line by line.
+///
+/// # Errors
+/// If nothing that the camera sends can be passed on.
+pub fn answered(remote: &Remote, offered: &[OfferedMedia]) -> Result<Vec<Agreed>, Mismatch> {
+    let agreed: Vec<Agreed> = candidates_for_media(remote)
+        .filter_map(|(media, kind, section)| {
+            let ours = offered.get(media).filter(|ours| ours.kind == kind)?;
+            let direction = match ours.direction {
+                Direction::RecvOnly if section.direction.sends() => Direction::RecvOnly,
+                Direction::SendOnly if section.direction.receives() => Direction::SendOnly,
+                _ => return None,
+            };
+            Some(Agreed { media, kind, codecs: section.codecs.clone(), direction })
+        })
+        .collect();
+    if agreed.iter().any(|agreed| agreed.direction == Direction::RecvOnly) {
+        return Ok(agreed);
+    }
+    let ours: Vec<Codec> = offered.iter().flat_map(|media| &media.codecs).map(|codec| codec.codec).collect();
+    let theirs = remote.medias.iter().filter(|media| media.direction.sends() && !media.rejected);
+    Err(Mismatch::Camera { ours, named: theirs.map(|media| media.name.clone()).collect() })
+}
+
 /// The entry of a viewer's list that a track is best sent as.
 pub fn pick<'a>(track: &TrackInfo, accepted: &'a [RemoteCodec]) -> Option<&'a RemoteCodec> {
     accepted
@@ -195,6 +233,8 @@ fn is_mode_1(codec: &RemoteCodec) -> bool {
 pub enum Mismatch {
     /// No codec in common; `source` is empty for a publisher of nothing that we know.
     Codecs { source: Vec<Codec>, viewer: Vec<Codec> },
+    /// A camera whose answer sends nothing that we offered to take; `named` are the m-lines in which it sends something.
+    Camera { ours: Vec<Codec>, named: Vec<String> },
     /// A viewer that wants to receive nothing.
     NothingToSend,
     /// A publisher that sends nothing.
@@ -234,6 +274,17 @@ impl fmt::Display for Mismatch {
                 let (from, to) = (list(source), list(viewer));
                 let remedy = Mismatch::remedy(source, viewer);
                 write!(f, "streams: codecs not matched: {from} => {to}; {remedy}")
+            }
+            Mismatch::Camera { ours, named } => {
+                let ours = list(ours);
+                match named.is_empty() {
+                    true => write!(f, "the camera's answer sends nothing; we offered to take {ours}"),
+                    false => write!(
+                        f,
+                        "codecs not matched: the camera's {} has none of {ours}; let the camera send H.264",
+                        named.join(" and ")
+                    ),
+                }
             }
             Mismatch::NothingToSend => {
                 f.write_str("the offer lets us send nothing: a viewer needs a recvonly video or audio m-line with RTP")
@@ -283,6 +334,34 @@ mod tests {
         let fingerprint = captures::FINGERPRINT;
         let head = "v=0\na=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\na=group:BUNDLE 0 1 2 3\n";
         parse(&format!("{head}a=fingerprint:{fingerprint}\n{sections}")).unwrap()
+    }
+
+    #[test]
+    fn a_printers_answer_with_payload_types_of_its_own_is_taken_for_what_it_says() {
+        let ours = [OfferedMedia::new(Kind::Video, Direction::RecvOnly, &[Codec::H264])];
+        let agreed = answered(&parse(captures::CREALITY_ANSWER).unwrap(), &ours).unwrap();
+        let types: Vec<u8> = agreed[0].codecs.iter().map(|codec| codec.payload_type).collect();
+        assert_eq!((types, agreed[0].direction), (vec![96, 98], Direction::RecvOnly));
+        assert_eq!(parameter(&agreed[0].codecs[1].fmtp, "packetization-mode"), Some("1"));
+    }
+
+    #[test]
+    fn an_answer_that_sends_nothing_we_know_names_both_sides() {
+        let ours = [
+            OfferedMedia::new(Kind::Video, Direction::RecvOnly, &[Codec::H264]),
+            OfferedMedia::new(Kind::Audio, Direction::SendOnly, &[Codec::Pcma]),
+        ];
+        let foreign = offer("m=video 9 UDP/TLS/RTP/SAVPF 99\na=mid:0\na=rtpmap:99 H263/90000\na=sendonly\n");
+        let error = answered(&foreign, &ours).unwrap_err().to_string();
+        assert!(error.contains("the camera's video has none of video:H264"), "{error}");
+        let inactive = offer("m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:0\na=rtpmap:96 H264/90000\na=inactive\n");
+        assert!(answered(&inactive, &ours).unwrap_err().to_string().contains("sends nothing"));
+        let talk = offer(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:0\na=rtpmap:96 H264/90000\na=sendonly\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 8\na=mid:1\na=recvonly\n",
+        );
+        let directions: Vec<_> = answered(&talk, &ours).unwrap().iter().map(|agreed| agreed.direction).collect();
+        assert_eq!(directions, [Direction::RecvOnly, Direction::SendOnly]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ const NOT_RECEIVED: u16 = 0;
 const SMALL: u16 = 1;
 const LARGE: u16 = 2;
 
+#[derive(Debug)]
 pub struct Feedback {
     /// Number of the extension in this session.
     pub extension: u8,

@@ -1,4 +1,5 @@
 //! Streams: named meeting points of producers and viewers.
 pub mod inbound;
+pub mod intake;
 pub mod outbound;
 pub mod relay;
