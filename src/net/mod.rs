@@ -1,10 +1,12 @@
 //! Addresses, sockets and the policy that says which of them are used.
 pub mod candidate;
+pub mod fetch;
 pub mod holder;
 pub mod interfaces;
 pub mod listen;
 pub mod manual;
 pub mod policy;
+pub mod reach;
 pub mod reflexive;
 pub mod resolve;
 pub mod route;
