@@ -1,8 +1,9 @@
 //! Values that are understood but refused, or that this version does not act on yet.
 use super::document::Finding;
 use super::parts::Root;
-use super::scheme::{IMPLEMENTED_SCHEMES, source_is_supported, source_scheme};
+use super::scheme::source_scheme;
 use super::values::Words;
+use crate::source::{self, SCHEMES};
 
 /// What the operator should know about the values of one document.
 pub(super) fn findings(part: &Root) -> Vec<Finding> {
@@ -20,10 +21,17 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         super::ice::findings(webrtc, &mut found);
     }
     for (name, sources) in part.streams.iter().flatten() {
-        for source in sources.0.iter().filter(|source| !source_is_supported(source)) {
-            let scheme = source_scheme(source).map_or("a source without a scheme".to_owned(), |s| format!("{s:?}"));
-            let works = IMPLEMENTED_SCHEMES.join(", ");
-            let message = format!("{scheme} is not part of this version, sources that work: {works}");
+        for source in &sources.0 {
+            let message = match source_scheme(source) {
+                Some(scheme) if SCHEMES.contains(&scheme) => match source::check(source) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                named => {
+                    let scheme = named.map_or("a source without a scheme".to_owned(), |scheme| format!("{scheme:?}"));
+                    format!("{scheme} is not part of this version, sources that work: {}", SCHEMES.join(", "))
+                }
+            };
             found.push(Finding::new(&["streams", name], message));
         }
     }
@@ -58,6 +66,8 @@ mod tests {
         let found = findings(&serde_yaml::from_str("streams: {a: 'rtsp://u:secret@c', b: 'test:'}").unwrap());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, ["streams", "a"]);
-        assert_eq!(found[0].message, "\"rtsp\" is not part of this version, sources that work: test");
+        assert_eq!(found[0].message, "\"rtsp\" is not part of this version, sources that work: echo, test, webrtc");
+        let found = findings(&serde_yaml::from_str("streams: {a: 'webrtc:ws://u:secret@c/#format=tuya'}").unwrap());
+        assert!(found[0].message.contains("tuya") && !found[0].message.contains("secret"), "{}", found[0].message);
     }
 }

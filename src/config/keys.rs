@@ -1,7 +1,7 @@
 //! Keys that this version does not know: typing errors get the nearest name, go2rtc's own keys get a word
 //! about what their absence means.
 use super::document::Finding;
-use super::parts::{ApiPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, WebrtcPart};
+use super::parts::{ApiPart, EchoPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, WebrtcPart};
 use crate::logging;
 use serde_yaml::Value;
 
@@ -12,7 +12,6 @@ const FOREIGN_SECTIONS: &[&str] = &[
     "bubble",
     "doorbird",
     "dvrip",
-    "echo",
     "eseecloud",
     "exec",
     "expr",
@@ -78,6 +77,7 @@ pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
         ["webrtc", "ice_servers", _] => Some(IceServerPart::KEYS),
         ["webrtc", "filters"] => Some(FiltersPart::KEYS),
         ["relay"] => Some(RelayPart::KEYS),
+        ["echo"] => Some(EchoPart::KEYS),
         ["log"] => Some(logging::MODULES),
         ["streams", _] => Some(&["url"]),
         _ => None,

@@ -50,6 +50,8 @@ pub struct Config {
     /// Name to sources; an empty list is a stream that waits for a publisher.
     pub streams: BTreeMap<String, Vec<String>>,
     pub relay: Relay,
+    /// `echo.allow_paths`: programs that `echo:` sources may run. Default `None`: any that the file names.
+    pub echo_paths: Option<Vec<String>>,
     pub log: Log,
     /// The first file given or found, absolute: where API changes are written. `None`: no file.
     pub path: Option<PathBuf>,

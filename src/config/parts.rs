@@ -88,6 +88,7 @@ section!(Root {
     webrtc: WebrtcPart,
     streams: BTreeMap<String, Sources>,
     relay: RelayPart,
+    echo: EchoPart,
     log: LogPart,
 });
 
@@ -117,6 +118,8 @@ section!(FiltersPart {
     udp_ports: Ports,
     docker: DockerWord,
 });
+
+section!(EchoPart { allow_paths: Words });
 
 section!(RelayPart { linger: Span, sessions: NonZeroUsize, buffer: NonZeroUsize });
 
@@ -178,6 +181,7 @@ impl Root {
             set(&mut config.relay.sessions, part.sessions.map(NonZeroUsize::get));
             set(&mut config.relay.buffer, part.buffer.map(NonZeroUsize::get));
         }
+        config.echo_paths = self.echo.and_then(|part| part.allow_paths).map(|words| words.0);
         if let Some(part) = self.log {
             part.fill(&mut config.log);
         }

@@ -36,7 +36,7 @@ impl Engine {
             .map(|stream| {
                 let facts = self.stream_facts(stream, now);
                 let mut value = json!(facts);
-                value["sources"] = json!(stream.sources.iter().map(|url| public_url(url)).collect::<Vec<_>>());
+                value["sources"] = json!(stream.sources().map(public_url).collect::<Vec<_>>());
                 judged(value, verdict::stream(&facts), true)
             })
             .collect();
@@ -130,16 +130,17 @@ impl Engine {
     }
 
     fn stream_facts(&self, stream: &Stream, now: Instant) -> facts::Stream {
-        let video = stream.tracks().iter().filter_map(|key| self.tracks.get(key));
+        let tracks = stream.tracks();
+        let video = tracks.iter().filter_map(|key| self.tracks.get(key));
         let video = video.map(|track| track.info.codec).find(|codec| codec.kind() == Kind::Video);
         facts::Stream {
             name: stream.name.clone(),
             state: stream.state(),
-            has_source: !stream.sources.is_empty(),
+            has_source: !stream.producers.is_empty(),
             video: video.map(|codec| codec.to_string()),
-            last_error: stream.last_error.as_deref().map(clip),
-            failures: stream.failures,
-            down_ms: stream.down_since.map(|at| age(now, at)),
+            last_error: stream.last_error().as_deref().map(clip),
+            failures: stream.failures(),
+            down_ms: stream.down_since().map(|at| age(now, at)),
             viewers: stream.viewers.len(),
         }
     }

@@ -1,24 +1,65 @@
 //! The life of streams: started for the first viewer, stopped after the last, healed in between.
 use super::peer::Peer;
+use super::producer::Producer;
 use super::report;
-use super::streams::{Running, START_DEADLINE, Stream, Waiting, Wish};
+use super::streams::{Stream, WAITING_DEADLINE, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found};
 use crate::media::codec::Codec;
 use crate::rtc::session::Reason;
-use crate::source::ProducerId;
+use crate::source::{ProducerId, exclusive, public_url};
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
 impl Engine {
-    pub(super) fn start_source(&mut self, name: &str, now: Instant) {
+    /// Opens one source of a stream.
+    fn start_source(&mut self, name: &str, index: usize, now: Instant) {
         let id = ProducerId(self.next_producer);
         self.next_producer += 1;
+        let held = self.held_by_another(name, index);
         let Some(stream) = self.streams.get_mut(name) else { return };
-        if let Err(error) = stream.start(id, &self.sources.0, now) {
-            self.on_source_failed(name, error, now);
+        let Some(producer) = stream.producers.get_mut(index) else { return };
+        let started = match held {
+            Some(other) => Err(format!(
+                "the camera serves one session at a time and stream {other:?} has it: let both viewers use that stream"
+            )),
+            None => producer.start(id, &self.surroundings, &self.sources.0, now),
+        };
+        match started {
+            Ok(()) => {
+                log::info!(target: "streams", "source starts stream={name:?} source={}", public_url(&producer.url))
+            }
+            Err(error) => self.on_source_failed(name, index, error, now),
         }
+    }
+
+    /// The stream that holds the only session which the camera of this source serves.
+    fn held_by_another(&self, name: &str, index: usize) -> Option<String> {
+        let wanted = exclusive(&self.streams.get(name)?.producers.get(index)?.url)?;
+        let holds = |producer: &Producer| {
+            producer.running.is_some() && exclusive(&producer.url).is_some_and(|camera| camera == wanted)
+        };
+        self.streams.values().find(|stream| stream.producers.iter().any(holds)).map(|stream| stream.name.clone())
+    }
+
+    /// Somebody wants pictures: opens the first source that is not known to be down.
+    pub(super) fn want(&mut self, name: &str, now: Instant) {
+        let Some(stream) = self.streams.get(name) else { return };
+        if stream.publisher.is_none()
+            && let Some(index) = stream.next_source()
+        {
+            self.start_source(name, index, now);
+        }
+    }
+
+    /// Opens a source that was not tried, for a viewer whom those that run do not suit. False if there is none.
+    pub(super) fn try_spare(&mut self, name: &str, now: Instant) -> bool {
+        let spare = self.streams.get(name).filter(|s| s.publisher.is_none()).and_then(Stream::spare_source);
+        if let Some(index) = spare {
+            self.start_source(name, index, now);
+        }
+        spare.is_some()
     }
 
     /// The stream's tracks are known or changed: whoever waits is answered, whoever watches is bound to them.
@@ -42,9 +83,10 @@ impl Engine {
     pub(super) fn bind(&mut self, key: u32) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(stream) = self.streams.get(&peer.stream) else { return };
+        let tracks = stream.tracks();
         for sender in &mut peer.senders {
             let before = sender.track;
-            sender.bind(&self.tracks, stream.tracks());
+            sender.bind(&self.tracks, &tracks);
             if before == sender.track {
                 continue;
             }
@@ -58,21 +100,32 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_source_failed(&mut self, name: &str, error: String, now: Instant) {
+    /// A source ended. Whoever watches stays and sees it when it is back, or what the next source has meanwhile.
+    pub(super) fn on_source_failed(&mut self, name: &str, index: usize, error: String, now: Instant) {
         let mut jitter = [0; 1];
         let _ = self.identity.fill(&mut jitter);
         let Some(stream) = self.streams.get_mut(name) else { return };
-        let tracks = stream.running.as_ref().map(|running| running.tracks.clone()).unwrap_or_default();
-        // Whoever waits for the first picture is told; whoever watches stays and sees it when it is back.
-        let refusal = Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"));
-        let waiting = std::mem::take(&mut stream.waiting);
-        stream.failed(error, now, jitter[0]);
+        let Some(producer) = stream.producers.get_mut(index) else { return };
+        let tracks = producer.tracks().to_vec();
+        let wait = producer.failed(error.clone(), now, jitter[0]).as_millis();
+        log::warn!(
+            target: "streams", "source ended stream={name:?} source={} error={error:?} retry_in={wait}ms",
+            public_url(&producer.url)
+        );
         let viewers = stream.viewers.clone();
-        self.refuse_waiting(waiting, &refusal, now);
         self.drop_tracks(&tracks);
         for viewer in viewers {
             self.bind(viewer);
         }
+        let wanted = self.streams.get(name).is_some_and(Stream::wanted);
+        if wanted {
+            self.want(name, now);
+        }
+        // Whoever waits for the first picture is told when there is nothing left to wait for.
+        let Some(stream) = self.streams.get_mut(name).filter(|stream| !stream.is_running()) else { return };
+        let refusal = source_failed(stream);
+        let waiting = std::mem::take(&mut stream.waiting);
+        self.refuse_waiting(waiting, &refusal, now);
     }
 
     pub(super) fn refuse_waiting(&mut self, waiting: Vec<Waiting>, error: &Error, now: Instant) {
@@ -92,10 +145,10 @@ impl Engine {
         let tracks: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
         let Some(stream) = self.streams.get_mut(&name) else { return };
         let replaced = stream.publisher.replace((key, tracks));
-        let stopped = stream.running.take().map(|running| running.tracks.clone()).unwrap_or_default();
-        stream.retry_at = None;
-        stream.last_error = None;
-        stream.down_since = None;
+        let stopped: Vec<u32> = stream.producers.iter().flat_map(Producer::tracks).copied().collect();
+        for producer in &mut stream.producers {
+            *producer = Producer::new(std::mem::take(&mut producer.url));
+        }
         self.drop_tracks(&stopped);
         if let Some((old, _)) = replaced {
             log::info!(target: "streams", "publisher replaced stream={name:?}");
@@ -113,56 +166,93 @@ impl Engine {
         stream.viewers.retain(|viewer| *viewer != key);
         if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
             stream.publisher = None;
-            let viewers = stream.viewers.clone();
-            let restart = stream.wanted() && !stream.sources.is_empty();
+            let (viewers, wanted) = (stream.viewers.clone(), stream.wanted());
             for viewer in viewers {
                 self.bind(viewer);
             }
-            if restart {
-                self.start_source(&peer.stream, now);
+            if wanted {
+                self.want(&peer.stream, now);
             }
         }
         self.rest(&peer.stream, now);
     }
 
-    /// Lets a stream that nobody wants stop after a while.
+    /// Lets sources that nobody needs stop after a while.
     pub(super) fn rest(&mut self, name: &str, now: Instant) {
+        let (tracks, linger) = (&self.tracks, self.linger);
         let Some(stream) = self.streams.get_mut(name) else { return };
-        if stream.wanted() {
-            stream.stop_at = None;
-            return;
+        let wanted = stream.wanted();
+        let watched = |producer: &Producer| {
+            producer.tracks().iter().filter_map(|key| tracks.get(key)).any(|track| !track.viewers.is_empty())
+        };
+        // Of several that run, those stay whose tracks somebody is sent, and the first if that is nobody.
+        let spared = stream.producers.iter().any(watched);
+        let first = stream.producers.iter().position(Producer::is_live);
+        for (index, producer) in stream.producers.iter_mut().enumerate() {
+            let needed = !producer.is_live() || watched(producer) || (!spared && first == Some(index));
+            match producer.running.is_some() && !(wanted && needed) {
+                true => drop(producer.stop_at.get_or_insert(now + linger)),
+                false => producer.stop_at = None,
+            }
         }
-        stream.retry_at = None;
-        if stream.running.is_some() {
-            stream.stop_at.get_or_insert(now + self.linger);
-        }
-        if stream.deleted && stream.publisher.is_none() {
-            self.stop_source(name);
+        if stream.deleted && !wanted && stream.publisher.is_none() {
+            for index in 0..stream.producers.len() {
+                self.stop_source(name, index);
+            }
             self.streams.remove(name);
         }
     }
 
-    fn stop_source(&mut self, name: &str) {
-        let Some(stream) = self.streams.get_mut(name) else { return };
-        stream.stop_at = None;
-        let Some(running) = stream.running.take() else { return };
-        log::info!(target: "streams", "source stops, nobody watches stream={name:?}");
+    fn stop_source(&mut self, name: &str, index: usize) {
+        let Some(producer) = self.streams.get_mut(name).and_then(|stream| stream.producers.get_mut(index)) else {
+            return;
+        };
+        producer.stop_at = None;
+        let Some(running) = producer.running.take() else { return };
+        log::info!(target: "streams", "source stops, nobody watches stream={name:?} source={}", public_url(&producer.url));
         self.drop_tracks(&running.tracks);
     }
 
     pub(super) fn tick_stream(&mut self, name: &str, now: Instant) {
+        self.refuse_late(name, now);
+        let count = self.streams.get(name).map_or(0, |stream| stream.producers.len());
+        for index in 0..count {
+            let Some(stream) = self.streams.get_mut(name) else { return };
+            let wanted = stream.wanted() && stream.publisher.is_none();
+            let better = stream.producers[..index].iter().any(Producer::is_live);
+            let Some(producer) = stream.producers.get_mut(index) else { return };
+            if producer.start_deadline().is_some_and(|at| at <= now) {
+                self.on_source_failed(name, index, "no picture format came".into(), now);
+            } else if producer.stop_at.is_some_and(|at| at <= now) {
+                self.stop_source(name, index);
+            } else if producer.retry_at.take_if(|at| *at <= now).is_some() && wanted && !better {
+                self.start_source(name, index, now);
+            }
+        }
+    }
+
+    /// Tells those who have waited long enough how far the source is.
+    fn refuse_late(&mut self, name: &str, now: Instant) {
         let Some(stream) = self.streams.get_mut(name) else { return };
-        let start = stream.running.as_ref().and_then(Running::start_deadline);
-        if stream.waiting.iter().map(Waiting::until).chain(start).any(|until| until <= now) {
-            let limit = START_DEADLINE.as_secs();
-            return self.on_source_failed(name, format!("no picture format within {limit} s"), now);
+        let (late, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut stream.waiting).into_iter().partition(|w| w.until() <= now);
+        stream.waiting = waiting;
+        if late.is_empty() {
+            return;
         }
-        if stream.stop_at.is_some_and(|at| at <= now) {
-            return self.stop_source(name);
-        }
-        if stream.retry_at.is_some_and(|at| at <= now) {
-            self.start_source(name, now);
-        }
+        let progress =
+            stream.producers.iter().filter_map(|producer| producer.running.as_ref()).map(|r| r.progress.state);
+        let state = progress.clone().find(|state| !state.is_empty()).unwrap_or("connecting");
+        let limit = WAITING_DEADLINE.as_secs();
+        let refusal = match stream.last_error() {
+            Some(_) => source_failed(stream),
+            None => Error::new(
+                ErrorKind::SourceFailed,
+                format!("the source did not become ready within {limit} s, it is {state}"),
+            ),
+        };
+        self.refuse_waiting(late, &refusal, now);
+        self.rest(name, now);
     }
 
     pub(super) fn on_probe(
@@ -173,8 +263,8 @@ impl Engine {
         now: Instant,
     ) {
         match self.streams.get(name) {
-            Some(stream) if !stream.is_live() && !stream.sources.is_empty() => {
-                self.wait_for(name, Waiting::Probe { wish, reply, until: now + START_DEADLINE }, now);
+            Some(stream) if !stream.is_live() && !stream.producers.is_empty() => {
+                self.wait_for(name, Waiting::Probe { wish, reply, until: now + WAITING_DEADLINE }, now);
             }
             _ => drop(reply.send(self.probe(name, &wish))),
         }
@@ -203,24 +293,22 @@ impl Engine {
         }
         let stream = self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(name, Vec::new()));
         stream.deleted = false;
-        if stream.sources == sources {
+        if stream.sources().eq(sources.iter().map(String::as_str)) {
             return Ok(());
         }
-        // Viewers stay: they see the new source as soon as it runs.
-        stream.sources = sources;
-        stream.last_error = None;
-        stream.down_since = None;
-        stream.failures = 0;
-        stream.retry_at = None;
-        let old = stream.running.take();
-        let viewers = stream.viewers.clone();
-        let wanted = stream.wanted() && stream.publisher.is_none();
-        if let Some(old) = old {
-            self.drop_tracks(&old.tracks);
-            viewers.iter().for_each(|viewer| self.bind(*viewer));
+        // Viewers stay: they see the new sources as soon as those run. Sources that stay run on.
+        let mut old = std::mem::take(&mut stream.producers);
+        for url in sources {
+            let kept = old.iter().position(|producer| producer.url == url).map(|index| old.swap_remove(index));
+            stream.producers.push(kept.unwrap_or_else(|| Producer::new(url)));
         }
-        if wanted && self.streams.get(name).is_some_and(|stream| !stream.sources.is_empty()) {
-            self.start_source(name, now);
+        let (viewers, wanted) = (stream.viewers.clone(), stream.wanted());
+        let gone: Vec<u32> = old.iter().flat_map(Producer::tracks).copied().collect();
+        drop(old);
+        self.drop_tracks(&gone);
+        viewers.iter().for_each(|viewer| self.bind(*viewer));
+        if wanted {
+            self.want(name, now);
         }
         Ok(())
     }
@@ -240,4 +328,10 @@ impl Engine {
         let stream = self.streams.get(name).filter(|stream| !stream.deleted).ok_or_else(stream_not_found)?;
         Ok(report::stream(stream, &self.peers, &self.tracks))
     }
+}
+
+/// What somebody is told who wants pictures while no source gives any.
+pub(super) fn source_failed(stream: &Stream) -> Error {
+    let error = stream.last_error().unwrap_or_else(|| "it has not been tried yet".into());
+    Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"))
 }

@@ -7,6 +7,7 @@ mod guard;
 mod lifecycle;
 mod offers;
 mod peer;
+mod producer;
 mod public;
 mod relayed;
 mod report;
@@ -32,10 +33,11 @@ use crate::net::tcp::TcpInput;
 use crate::net::udp::ReceiveBuffers;
 use crate::rtc::digest::Digest;
 use crate::rtc::session::{Event, Identity};
-use crate::source::{ProducerId, SourceEvent, SourceRequest};
+use crate::source::{ProducerId, SourceEvent, SourceRequest, Surroundings};
 use crate::stream::relay::{Command, Error, ErrorKind};
 use fanout::Output;
 use peer::Peer;
+use producer::Producer;
 use public::{Outside, Public};
 use relayed::Relays;
 use send::SendBuffer;
@@ -46,6 +48,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::{Stream, Wish};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use track::Track;
 use wire::{Wire, WireEvent};
 
@@ -64,11 +68,15 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Time that peers are given to hear of the end.
 const FAREWELL: Duration = Duration::from_millis(50);
 
+/// Time that sources are given to say goodbye to their cameras.
+const SOURCES_FAREWELL: Duration = Duration::from_millis(400);
+
 /// Both ends of the queue that sources write to.
 type SourceQueue = (mpsc::Sender<(ProducerId, SourceEvent)>, mpsc::Receiver<(ProducerId, SourceEvent)>);
 
 pub struct Engine {
-    identity: Identity,
+    identity: Arc<Identity>,
+    surroundings: Surroundings,
     wire: Wire,
     buffer: SendBuffer,
     receive: Option<ReceiveBuffers>,
@@ -107,7 +115,9 @@ impl Engine {
     /// Binds the media sockets and sets the streams up. Must be called inside the engine's runtime.
     pub fn new(config: &Config) -> Result<Self, String> {
         let mut wire = Wire::bind(Policy::new(&config.webrtc)?);
-        let identity = Identity::generate()?;
+        let identity = Arc::new(Identity::generate()?);
+        let surroundings =
+            Surroundings { identity: identity.clone(), echo_paths: config.echo_paths.clone().map(Into::into) };
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let servers = Servers::new(&config.webrtc);
         wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
@@ -115,6 +125,7 @@ impl Engine {
         let streams = config.streams.iter();
         Ok(Self {
             identity,
+            surroundings,
             wire,
             buffer: SendBuffer::new(),
             receive: Some(ReceiveBuffers::new()),
@@ -247,35 +258,42 @@ impl Engine {
 
     fn on_source(&mut self, producer: ProducerId, event: SourceEvent) {
         let now = Instant::now();
-        let running = |stream: &&mut Stream| stream.running.as_ref().is_some_and(|r| r.id == producer);
-        let Some(stream) = self.streams.values_mut().find(running) else { return };
+        let found = self.streams.values_mut().find_map(|stream| {
+            let is = |p: &Producer| p.running.as_ref().is_some_and(|running| running.id == producer);
+            let index = stream.producers.iter().position(is)?;
+            Some((stream, index))
+        });
+        let Some((stream, index)) = found else { return };
+        let Some(running) = &mut stream.producers[index].running else { return };
         match event {
             SourceEvent::Packets { track, packets } => {
-                let key = stream.running.as_ref().and_then(|running| running.tracks.get(track));
-                if let Some(track) = key.and_then(|key| self.tracks.get_mut(key)) {
+                if let Some(track) = running.tracks.get(track).and_then(|key| self.tracks.get_mut(key)) {
                     for packet in packets {
                         track.push(packet, now);
                     }
                 }
             }
+            SourceEvent::Clock { track, at, timestamp } => {
+                if let Some(track) = running.tracks.get(track).and_then(|key| self.tracks.get_mut(key)) {
+                    track.set_clock(at, timestamp);
+                }
+            }
+            SourceEvent::Progress(progress) => running.progress = progress,
             SourceEvent::Tracks(infos) => {
                 let keys: Vec<u32> = infos.iter().map(|_| new_key(&mut self.next_key)).collect();
-                for (key, info) in keys.iter().zip(infos) {
-                    self.tracks.insert(*key, Track::new(info, true));
-                }
+                let old = std::mem::replace(&mut running.tracks, keys.clone());
+                running.live.get_or_insert(now);
+                (stream.producers[index].last_error, stream.producers[index].down_since) = (None, None);
                 let name = stream.name.clone();
-                if let Some(running) = &mut stream.running {
-                    let old = std::mem::replace(&mut running.tracks, keys);
-                    running.live = true;
-                    stream.last_error = None;
-                    stream.down_since = None;
-                    self.drop_tracks(&old);
+                for (key, info) in keys.iter().zip(infos) {
+                    self.add_track(*key, Track::new(info, true));
                 }
+                self.drop_tracks(&old);
                 self.on_live(&name);
             }
             SourceEvent::Ended(error) => {
                 let name = stream.name.clone();
-                self.on_source_failed(&name, error, now);
+                self.on_source_failed(&name, index, error, now);
             }
         }
     }
@@ -355,21 +373,23 @@ impl Engine {
             return;
         }
         for stream in self.streams.values() {
-            match (&stream.publisher, &stream.running) {
-                (Some((key, tracks)), _) if tracks.contains(&track_key) => {
-                    if let Some(peer) = self.peers.get_mut(key) {
-                        peer.intake.want_keyframe(track_key);
-                        peer.feedback(now, &mut self.out);
-                        peer.due = peer.deadline();
-                        self.wire.send(&mut self.out);
-                    }
+            if let Some((key, tracks)) = &stream.publisher
+                && tracks.contains(&track_key)
+            {
+                if let Some(peer) = self.peers.get_mut(key) {
+                    peer.intake.want_keyframe(track_key);
+                    peer.feedback(now, &mut self.out);
+                    peer.due = peer.deadline();
+                    self.wire.send(&mut self.out);
+                }
+                return;
+            }
+            for running in stream.producers.iter().filter_map(|producer| producer.running.as_ref()) {
+                if let Some(track) = running.tracks.iter().position(|key| *key == track_key) {
+                    // A full queue holds a request already.
+                    let _ = running.requests.try_send(SourceRequest::Keyframe { track });
                     return;
                 }
-                (_, Some(running)) if running.tracks.contains(&track_key) => {
-                    let _ = running.requests.try_send(SourceRequest::Keyframe);
-                    return;
-                }
-                _ => {}
             }
         }
     }
@@ -464,7 +484,14 @@ impl Engine {
         }
         let any = !self.out.is_empty();
         self.wire.send(&mut self.out);
-        if any {
+        let producers = self.streams.values_mut().flat_map(|stream| &mut stream.producers);
+        let sources: JoinSet<()> = producers
+            .filter_map(|producer| producer.running.take()?.release())
+            .map(|task| async { drop(task.await) })
+            .collect();
+        if !sources.is_empty() {
+            let _ = timeout(SOURCES_FAREWELL, sources.join_all()).await;
+        } else if any {
             tokio::time::sleep(FAREWELL).await;
         }
     }

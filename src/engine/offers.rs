@@ -1,8 +1,9 @@
 //! Signalling in the engine: offers become sessions, candidates and restarts reach them.
 use super::Engine;
+use super::lifecycle::source_failed;
 use super::peer::{Budget, Loss, Origin, Peer, Sender};
 use super::sessions::short;
-use super::streams::{START_DEADLINE, Waiting};
+use super::streams::{WAITING_DEADLINE, Waiting};
 use super::track::Track;
 use super::trickle::add_candidates;
 use super::{new_key, stream_not_found};
@@ -19,11 +20,13 @@ use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::intake::{Intake, Receiver};
 use crate::stream::outbound::Outbound;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Sessions from one address that have not connected yet: one client must not use up everybody's.
 const MAX_UNFINISHED_FROM_ONE: usize = 24;
+/// A source that is tried again within this time is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 const UFRAG_LEN: usize = 8;
 const PWD_LEN: usize = 24;
 
@@ -39,12 +42,19 @@ impl Engine {
     }
 
     pub(super) fn answer_offer(&mut self, offer: Offer, reply: oneshot::Sender<Result<Answer, Error>>, now: Instant) {
+        let until = now + WAITING_DEADLINE;
         match self.prepare(&offer) {
             Ok(Ready::Now(remote, side)) => {
                 let answer = match side {
                     Side::Viewer => self.answer_viewer(&offer, &remote, now),
                     Side::Publisher => self.answer_publisher(&offer, &remote, now),
                 };
+                if answer.as_ref().is_err_and(|error| error.kind == ErrorKind::CodecMismatch)
+                    && side == Side::Viewer
+                    && self.try_spare(&offer.stream, now)
+                {
+                    return self.wait_for(&offer.stream.clone(), Waiting::Offer { offer, reply, until }, now);
+                }
                 if let Err(error) = &answer {
                     self.remember_refusal(&offer, error, now);
                     log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
@@ -54,7 +64,6 @@ impl Engine {
                 }
             }
             Ok(Ready::WhenLive) => {
-                let until = now + START_DEADLINE;
                 let waiting = Waiting::Offer { offer: offer.clone(), reply, until };
                 self.wait_for(&offer.stream, waiting, now);
             }
@@ -92,7 +101,7 @@ impl Engine {
             Intent::Publish => Side::Publisher,
             Intent::FromOffer => negotiate::side(&remote),
         };
-        if side == Side::Viewer && !stream.is_live() && !stream.sources.is_empty() {
+        if side == Side::Viewer && !stream.is_live() && !stream.producers.is_empty() {
             return Ok(Ready::WhenLive);
         }
         Ok(Ready::Now(Box::new(remote), side))
@@ -104,12 +113,11 @@ impl Engine {
         if let Some(waiting) = stream.wait(waiting) {
             return waiting.refuse(Error::new(ErrorKind::Full, "too many viewers wait for this stream's source"));
         }
-        stream.stop_at = None;
-        if stream.running.is_none() && stream.retry_at.is_none() {
-            self.start_source(name, now);
-        } else if let (None, Some(error)) = (&stream.running, stream.last_error.clone()) {
-            // The source is known to be down: say so at once; a player asks again.
-            let error = Error::new(ErrorKind::SourceFailed, format!("the source is not available: {error}"));
+        self.want(name, now);
+        let Some(stream) = self.streams.get_mut(name).filter(|stream| !stream.is_running()) else { return };
+        // Every source is known to be down: say so at once, unless the next try is near; a player asks again.
+        if stream.retry_at().is_none_or(|at| at > now + PATIENCE) {
+            let error = source_failed(stream);
             let waiting = std::mem::take(&mut stream.waiting);
             self.refuse_waiting(waiting, &error, now);
         }
@@ -117,7 +125,7 @@ impl Engine {
 
     fn answer_viewer(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
         let stream = self.streams.get(&offer.stream).ok_or_else(stream_not_found)?;
-        let live = stream.is_live().then(|| stream.tracks().to_vec());
+        let live = stream.is_live().then(|| stream.tracks());
         let infos: Option<Vec<TrackInfo>> =
             live.as_ref().map(|keys| keys.iter().filter_map(|key| Some(self.tracks.get(key)?.info.clone())).collect());
         let accepted = negotiate::viewer(remote, infos.as_deref())
@@ -138,9 +146,9 @@ impl Engine {
         self.insert_peer(key, peer);
         if let Some(stream) = self.streams.get_mut(&offer.stream) {
             stream.viewers.push(key);
-            stream.stop_at = None;
         }
         self.bind(key);
+        self.rest(&offer.stream, now);
         Ok(answer)
     }
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::net::candidate::Candidate;
 use crate::net::policy::wildcard;
-use crate::net::reflexive::{Found, Lookup, REFRESH};
+use crate::net::reflexive::{Lookup, REFRESH};
 use crate::net::route::{Datagram, Route};
 use crate::net::servers::{Servers, Uri};
 use serde_json::{Value, json};
@@ -15,9 +15,6 @@ use tokio::sync::mpsc;
 const RESOLVE_TIME: Duration = Duration::from_secs(5);
 /// Names that could not be resolved are tried again after this time; the others with the refresh.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
-/// Type preference 100 (RFC 8445 section 5.1.2.2), local preference as for hosts, component 1.
-const PRIORITY: u32 = (100 << 24) | (65_535 << 8) | 255;
-
 /// What happens outside of the engine's own sockets.
 #[derive(Debug)]
 pub enum Outside {
@@ -100,17 +97,6 @@ async fn addresses_of(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-/// A server-reflexive candidate (RFC 8839 section 5.1).
-fn line(found: &Found) -> String {
-    let (ip, port) = (found.public.ip(), found.public.port());
-    let family = if ip.is_ipv4() { 4 } else { 6 };
-    format!(
-        "candidate:srflx{family} 1 udp {PRIORITY} {ip} {port} typ srflx raddr {} rport {}",
-        found.base.ip(),
-        found.base.port()
-    )
-}
-
 impl Engine {
     pub(super) fn on_outside(&mut self, event: Outside, now: Instant) {
         match event {
@@ -183,7 +169,7 @@ impl Engine {
             if own || told.iter().any(|candidate| candidate.address == found.public) {
                 continue;
             }
-            lines.push(line(&found));
+            lines.push(found.candidate());
         }
         lines.extend(relay.and_then(|number| self.wire.relays.line(number)));
         lines

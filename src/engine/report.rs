@@ -1,12 +1,13 @@
 //! What the engine tells about itself: the JSON of `/api/streams`, `/api/session` and `/api/status`,
 //! in the shapes that existing clients read.
 use crate::engine::peer::Peer;
+use crate::engine::producer::Producer;
 use crate::engine::streams::Stream;
 use crate::engine::track::Track;
 use crate::media::codec::{Codec, Kind};
 use crate::net::policy::Verdict;
 use crate::net::route::Socket;
-use crate::source::public_url;
+use crate::source::{format_name, protocol, public_url};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -17,28 +18,55 @@ pub fn stream(stream: &Stream, peers: &HashMap<u32, Box<Peer>>, tracks: &HashMap
     if let Some(publisher) = stream.publisher.as_ref().and_then(|(key, _)| peers.get(key).map(|peer| (key, peer))) {
         producers.push(connection(*publisher.0, publisher.1, tracks));
     }
-    for url in &stream.sources {
-        let mut producer = Map::new();
-        producer.insert("url".into(), json!(public_url(url)));
-        if let Some(running) = stream.running.as_ref().filter(|running| running.url == *url) {
-            producer.insert("id".into(), json!(running.id.0));
-            producer.insert("format_name".into(), json!(url.split(':').next().unwrap_or_default()));
-            producer.insert("receivers".into(), receivers(&running.tracks, tracks));
-            let bytes: u64 = running.tracks.iter().filter_map(|key| tracks.get(key)).map(|track| track.bytes).sum();
-            producer.insert("bytes_recv".into(), json!(bytes));
-            producer.insert("medias".into(), medias(&running.tracks, tracks, "recvonly"));
-        }
-        producers.push(Value::Object(producer));
-    }
+    producers.extend(stream.producers.iter().map(|producer| source(producer, tracks)));
     let consumers: Vec<Value> =
         stream.viewers.iter().filter_map(|key| Some(connection(*key, peers.get(key)?, tracks))).collect();
     json!({
         "producers": if producers.is_empty() { Value::Null } else { Value::Array(producers) },
         "consumers": if consumers.is_empty() { Value::Null } else { Value::Array(consumers) },
         "state": stream.state(),
-        "last_error": stream.last_error,
-        "attempts": stream.failures,
+        "last_error": stream.last_error(),
+        "attempts": stream.failures(),
     })
+}
+
+/// One source of a stream: its URL alone while it does not run and has not failed.
+fn source(producer: &Producer, tracks: &HashMap<u32, Track>) -> Value {
+    let mut value = Map::new();
+    value.insert("url".into(), json!(public_url(&producer.url)));
+    if let Some(error) = &producer.last_error {
+        value.insert("last_error".into(), json!(error));
+    }
+    if producer.failures > 0 {
+        value.insert("attempts".into(), json!(producer.failures));
+    }
+    let Some(running) = &producer.running else {
+        if producer.retry_at.is_some() {
+            value.insert("state".into(), json!("failing"));
+        }
+        return Value::Object(value);
+    };
+    value.insert("id".into(), json!(running.id.0));
+    value.insert("format_name".into(), json!(format_name(&producer.url)));
+    let state = match (running.progress.state, running.live) {
+        ("", Some(_)) => "live",
+        ("", None) => "starting",
+        (state, _) => state,
+    };
+    value.insert("state".into(), json!(state));
+    let signalling = protocol(&producer.url);
+    if let Some(route) = running.progress.route {
+        value.insert("protocol".into(), json!(format!("{signalling}+{}", route.socket.protocol())));
+        value.insert("remote_addr".into(), json!(route.remote.to_string()));
+        value.insert("path".into(), json!(route.to_string()));
+    } else if !signalling.is_empty() {
+        value.insert("protocol".into(), json!(signalling));
+    }
+    value.insert("receivers".into(), receivers(&running.tracks, tracks));
+    let bytes: u64 = running.tracks.iter().filter_map(|key| tracks.get(key)).map(|track| track.bytes).sum();
+    value.insert("bytes_recv".into(), json!(bytes));
+    value.insert("medias".into(), medias(&running.tracks, tracks, "recvonly"));
+    Value::Object(value)
 }
 
 /// What the network policy makes of each address of the machine, and why.
@@ -246,10 +274,10 @@ fn reason(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>) ->
         return None;
     }
     if !stream.is_live() {
-        return Some(match (&stream.last_error, stream.sources.is_empty()) {
+        return Some(match (stream.last_error(), stream.producers.is_empty()) {
             (Some(error), _) => format!("the source is not available: {error}"),
             (None, true) => "waiting for somebody to publish to this stream".into(),
-            (None, false) => "the source is starting".into(),
+            (None, false) => connecting(stream),
         });
     }
     let video = peer.senders.iter().find(|sender| sender.kind == Kind::Video)?;
@@ -269,4 +297,13 @@ fn reason(peer: &Peer, stream: Option<&Stream>, tracks: &HashMap<u32, Track>) ->
         0 => "connected, but the source has not sent any picture yet".into(),
         _ => "waiting for the source's next keyframe".into(),
     })
+}
+
+/// How far the sources of a stream without pictures are.
+fn connecting(stream: &Stream) -> String {
+    let running = stream.producers.iter().filter_map(|producer| producer.running.as_ref());
+    match running.map(|running| running.progress.state).find(|state| !state.is_empty()) {
+        Some(state) => format!("the source is connecting ({state})"),
+        None => "the source is starting".into(),
+    }
 }

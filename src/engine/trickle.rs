@@ -3,9 +3,9 @@ use super::peer::Peer;
 use super::relayed::add_relayed;
 use super::sessions::short;
 use super::{Engine, wire::Wire};
+use crate::net::candidate;
 use crate::rtc::ice::Credentials;
 use crate::stream::relay::{Error, ErrorKind, Trickle, Trickled};
-use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Candidates of one peer that are looked at, over all of its messages.
@@ -78,7 +78,7 @@ pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String],
         }
         peer.offered_candidates += 1;
         peer.remote.note(line);
-        let Some((address, priority)) = parse_candidate(line) else { continue };
+        let Some((address, priority)) = candidate::read(line) else { continue };
         if let Some(socket) = wire.socket_for(address) {
             peer.session.ice_mut().add_remote(now, socket, address, priority);
         }
@@ -89,42 +89,4 @@ pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String],
 
 pub(super) fn session_not_found() -> Error {
     Error::new(ErrorKind::NotFound, "session not found; it may have ended")
-}
-
-/// Address and priority of a UDP candidate with a literal address (RFC 8839 section 5.1).
-fn parse_candidate(line: &str) -> Option<(SocketAddr, u32)> {
-    let line = line.strip_prefix("a=").unwrap_or(line);
-    let mut fields = line.strip_prefix("candidate:")?.split_ascii_whitespace();
-    let (_foundation, component, protocol) = (fields.next()?, fields.next()?, fields.next()?);
-    if component != "1" || !protocol.eq_ignore_ascii_case("udp") {
-        return None;
-    }
-    let priority = fields.next()?.parse().ok()?;
-    let ip: std::net::IpAddr = fields.next()?.parse().ok()?;
-    let port: u16 = fields.next()?.parse().ok()?;
-    (port != 0 && !ip.is_unspecified() && !ip.is_multicast())
-        .then_some((SocketAddr::new(ip.to_canonical(), port), priority))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_udp_candidates_with_literal_addresses_are_checked() {
-        let parse = |line| parse_candidate(line).map(|(address, _)| address.to_string());
-        assert_eq!(parse("candidate:1 1 udp 2122 192.168.1.5 5000 typ host").as_deref(), Some("192.168.1.5:5000"));
-        assert_eq!(parse("a=candidate:1 1 UDP 2122 fd00::5 5000 typ host").as_deref(), Some("[fd00::5]:5000"));
-        for line in [
-            "candidate:1 1 udp 2122 0d8a.local 5000 typ host",
-            "candidate:1 2 udp 2122 192.168.1.5 5000 typ host",
-            "candidate:1 1 tcp 2122 192.168.1.5 9 typ host tcptype active",
-            "candidate:1 1 udp 2122 0.0.0.0 5000 typ host",
-            "candidate:1 1 udp 2122 192.168.1.5 0 typ host",
-            "candidate:1 1 udp",
-            "",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
 }

@@ -45,6 +45,21 @@ impl fmt::Display for Candidate {
     }
 }
 
+/// Address and priority of a UDP candidate with a literal address (RFC 8839 section 5.1).
+pub fn read(line: &str) -> Option<(SocketAddr, u32)> {
+    let line = line.strip_prefix("a=").unwrap_or(line);
+    let mut fields = line.strip_prefix("candidate:")?.split_ascii_whitespace();
+    let (_foundation, component, protocol) = (fields.next()?, fields.next()?, fields.next()?);
+    if component != "1" || !protocol.eq_ignore_ascii_case("udp") {
+        return None;
+    }
+    let priority = fields.next()?.parse().ok()?;
+    let ip: IpAddr = fields.next()?.parse().ok()?;
+    let port: u16 = fields.next()?.parse().ok()?;
+    (port != 0 && !ip.is_unspecified() && !ip.is_multicast())
+        .then_some((SocketAddr::new(ip.to_canonical(), port), priority))
+}
+
 /// The foundation that existing relays use: one number for each host and protocol.
 pub fn foundation(host: &str, protocol: Protocol) -> u32 {
     crc32(format!("host{host}{}4", protocol.name()).as_bytes())
@@ -98,6 +113,24 @@ mod tests {
         assert_eq!(foundation("216.58.210.174", Protocol::Udp), 1_788_547_314);
         assert_eq!(foundation("203.0.113.7", Protocol::Tcp), 252_975_767);
         assert_eq!(foundation("home.example", Protocol::Udp), 1_065_852_308);
+    }
+
+    #[test]
+    fn only_udp_candidates_with_literal_addresses_are_checked() {
+        let parse = |line| read(line).map(|(address, _)| address.to_string());
+        assert_eq!(parse("candidate:1 1 udp 2122 192.168.1.5 5000 typ host").as_deref(), Some("192.168.1.5:5000"));
+        assert_eq!(parse("a=candidate:1 1 UDP 2122 fd00::5 5000 typ host").as_deref(), Some("[fd00::5]:5000"));
+        for line in [
+            "candidate:1 1 udp 2122 0d8a.local 5000 typ host",
+            "candidate:1 2 udp 2122 192.168.1.5 5000 typ host",
+            "candidate:1 1 tcp 2122 192.168.1.5 9 typ host tcptype active",
+            "candidate:1 1 udp 2122 0.0.0.0 5000 typ host",
+            "candidate:1 1 udp 2122 192.168.1.5 0 typ host",
+            "candidate:1 1 udp",
+            "",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
     }
 
     #[test]

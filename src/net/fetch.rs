@@ -1,7 +1,6 @@
 //! One HTTP request and its reply, as signalling needs them: small bodies, a deadline, redirects that keep the method.
 use super::reach::{self, Place};
 use super::tls::Trust;
-use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -59,8 +58,6 @@ pub struct Reply {
     pub place: Place,
     fields: Vec<(String, String)>,
     pub body: String,
-    /// Our address towards it.
-    pub local: Option<IpAddr>,
 }
 
 impl Reply {
@@ -68,7 +65,7 @@ impl Reply {
     #[cfg(test)]
     pub fn of(status: u16, place: &Place, fields: &[(&str, &str)], body: &str) -> Self {
         let fields = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned())).collect();
-        Self { status, place: place.clone(), fields, body: body.into(), local: None }
+        Self { status, place: place.clone(), fields, body: body.into() }
     }
 
     /// The first field of that name, in lower case.
@@ -134,7 +131,6 @@ async fn once(request: &Request, trust: Trust) -> Result<Reply, String> {
     let broken = |error: ureq_proto::Error| format!("{at}: no HTTP that can be understood ({error})");
     let head = head(request)?;
     let mut connection = reach::open(&request.place, trust).await?;
-    let local = connection.local();
     let lost = |error: std::io::Error| format!("{at}: the connection broke ({error})");
 
     let mut call = Call::new(head).map_err(broken)?.proceed();
@@ -171,7 +167,6 @@ async fn once(request: &Request, trust: Trust) -> Result<Reply, String> {
         place: request.place.clone(),
         fields: fields.collect(),
         body: String::new(),
-        local,
     };
     let Some(RecvResponseResult::RecvBody(mut call)) = call.proceed() else { return Ok(reply) };
     let mut body = Vec::new();
@@ -263,7 +258,7 @@ mod tests {
         let request = Request::new(Method::Post, place).with("content-type", "application/sdp").body("offer");
         let reply = fetch(request, Trust::Roots).await.unwrap();
         assert_eq!((reply.status, reply.body.as_str(), reply.field("location")), (201, "answer", Some("/there/1")));
-        assert_eq!((reply.place.path.as_str(), reply.local), ("/there", "127.0.0.1".parse().ok()));
+        assert_eq!(reply.place.path, "/there");
         let seen = seen.await.unwrap();
         assert!(
             seen[0].starts_with("POST /cam HTTP/1.1\r\n") && seen[1].starts_with("POST /there HTTP/1.1\r\n"),

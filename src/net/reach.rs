@@ -165,6 +165,15 @@ pub async fn open(place: &Place, trust: Trust) -> Result<Connection, String> {
     Err(failed)
 }
 
+/// Our address on the way to a place, as the kernel's routes say; nothing is sent but questions to name servers.
+pub async fn local_towards(place: &Place) -> Option<IpAddr> {
+    let remote = lookup_host((place.host.as_str(), place.port)).await.ok()?.next()?;
+    let any = if remote.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    socket.local_addr().ok().map(|local| local.ip().to_canonical())
+}
+
 fn refused(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),

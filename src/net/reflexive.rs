@@ -14,6 +14,9 @@ const RETRY: Duration = Duration::from_secs(30);
 /// mappings in the field is 30 s (RFC 4787 section 4.3 asks for 2 minutes).
 const FRESH: Duration = Duration::from_secs(25);
 
+/// Type preference 100 (RFC 8445 section 5.1.2.2), local preference as for hosts, component 1.
+const PRIORITY: u32 = (100 << 24) | (65_535 << 8) | 255;
+
 /// A server to ask; its number is its place in the settings.
 #[derive(Debug)]
 pub struct Server {
@@ -31,6 +34,16 @@ pub struct Found {
     /// The local address that the answer came to.
     pub base: SocketAddr,
     pub at: Instant,
+}
+
+impl Found {
+    /// The server-reflexive candidate (RFC 8839 section 5.1), without `a=`.
+    pub fn candidate(&self) -> String {
+        let (ip, port) = (self.public.ip(), self.public.port());
+        let family = if ip.is_ipv4() { 4 } else { 6 };
+        let (base, base_port) = (self.base.ip(), self.base.port());
+        format!("candidate:srflx{family} 1 udp {PRIORITY} {ip} {port} typ srflx raddr {base} rport {base_port}")
+    }
 }
 
 /// A request that is on its way.

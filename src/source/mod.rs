@@ -1,11 +1,17 @@
-//! Where pictures come from. Each dialect is one file; all of them hand tracks and packets to a [`Sink`].
+//! Where pictures come from. Each kind has a folder or file; all of them hand tracks and packets to a [`Sink`].
+pub mod echo;
 pub mod test;
+pub mod webrtc;
 
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
+use crate::net::route::Route;
+use crate::rtc::session::Identity;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// What a source tells the relay about one of its tracks before the first packet.
@@ -19,19 +25,45 @@ pub struct TrackInfo {
 /// What a source tells the relay.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// The source is live with these tracks; sent once, before any packet.
+    /// How far the source is, for lists.
+    Progress(Progress),
+    /// The source is live with these tracks; sent before any packet, and again when they are others.
     Tracks(Vec<TrackInfo>),
     /// Packets of track number `track` (index into `Tracks`), in order.
     Packets { track: usize, packets: Vec<Packet> },
+    /// The camera tied a moment to a timestamp of a track, by its sender reports.
+    Clock { track: usize, at: Instant, timestamp: u32 },
     /// The source ended by itself; the sentence says why.
     Ended(String),
 }
 
-/// What the relay asks of a running source.
+/// How far a source is that is called over a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// `signalling`, `checking`, `handshaking`, `waiting for media` or `connected`; empty where there is nothing to tell.
+    pub state: &'static str,
+    /// The way that media takes.
+    pub route: Option<Route>,
+}
+
+/// What the relay asks of a running source. When the other end of the queue is gone, the source ends: it says goodbye
+/// to its camera, within [`FAREWELL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceRequest {
-    /// A viewer needs a keyframe soon; a source that can't make one ignores this.
-    Keyframe,
+    /// A viewer needs a keyframe of this track soon; a source that can't make one ignores this.
+    Keyframe { track: usize },
+}
+
+/// Time for a source to end after the relay has given it up.
+pub const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What sources are given of the relay.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Who we are to every peer.
+    pub identity: Arc<Identity>,
+    /// Programs that `echo:` may run; `None`: any.
+    pub echo_paths: Option<Arc<[String]>>,
 }
 
 /// Names one run of a source, so that events of a run that was given up can't be taken for those of the next.
@@ -68,26 +100,82 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// A source at work: runs until it fails or is dropped.
-pub type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A source at work: runs until it fails or the relay drops its requests; answers why it ended.
+pub type Run = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// Opens the first of `urls` whose kind this build knows. Answers its URL and what to spawn; an ending
-/// of the source comes as [`SourceEvent::Ended`].
+/// Makes of a URL what is to be spawned.
 ///
 /// # Errors
-/// If no URL is of a known kind, or its options are wrong: a sentence that names the part to change.
-pub fn open(urls: &[String], sink: Sink, requests: mpsc::Receiver<SourceRequest>) -> Result<(String, Run), String> {
-    let Some(url) = urls.iter().find(|url| url.starts_with("test:")) else {
-        let schemes: Vec<&str> = urls.iter().map(|url| url.split(':').next().unwrap_or_default()).collect();
-        return Err(format!("no source of kind {} can be opened by this version, only test:", schemes.join(", ")));
-    };
-    let options = test::TestOptions::parse(url).map_err(|error| error.to_string())?;
-    let run = async move {
-        let ended = sink.clone();
-        test::run(options, sink, requests).await;
-        let _ = ended.send(SourceEvent::Ended("the test camera stopped".into())).await;
-    };
-    Ok((url.clone(), Box::pin(run)))
+/// If the URL is of no known kind, or its options are wrong: a sentence that names the part to change.
+pub fn open(
+    url: &str,
+    surroundings: &Surroundings,
+    sink: Sink,
+    requests: mpsc::Receiver<SourceRequest>,
+) -> Result<Run, String> {
+    match Kind::of(url)? {
+        Kind::Test(options) => Ok(Box::pin(async move {
+            test::run(options, sink, requests).await;
+            "the test camera stopped".into()
+        })),
+        Kind::WebRtc(target) => Ok(Box::pin(webrtc::run(*target, surroundings.clone(), sink, requests))),
+        Kind::Echo(command) => Ok(Box::pin(echo::run(command, surroundings.clone(), sink, requests))),
+    }
+}
+
+/// Is this a URL that [`open`] takes?
+///
+/// # Errors
+/// A sentence that names the part to change.
+pub fn check(url: &str) -> Result<(), String> {
+    Kind::of(url).map(drop)
+}
+
+/// Names the camera of a URL if it serves one session at a time: nobody may call it twice.
+pub fn exclusive(url: &str) -> Option<String> {
+    match Kind::of(url) {
+        Ok(Kind::WebRtc(target)) if target.format == webrtc::url::Format::Creality => Some(target.place.authority()),
+        _ => None,
+    }
+}
+
+/// The name of a source's kind for lists: `test`, `webrtc/creality`.
+pub fn format_name(url: &str) -> String {
+    match Kind::of(url) {
+        Ok(Kind::WebRtc(target)) => target.format.name().to_owned(),
+        _ => url.split(':').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// How signalling with a source goes: `http`, `ws`, or nothing.
+pub fn protocol(url: &str) -> &'static str {
+    let rest = url.strip_prefix("webrtc:").unwrap_or_default();
+    [("ws", "ws"), ("http", "http")].iter().find(|(start, _)| rest.starts_with(start)).map_or("", |(_, name)| name)
+}
+
+/// Schemes of the sources that there are.
+pub const SCHEMES: [&str; 3] = ["echo", "test", "webrtc"];
+
+/// A source URL, understood.
+enum Kind {
+    Test(test::TestOptions),
+    WebRtc(Box<webrtc::url::Target>),
+    Echo(Vec<String>),
+}
+
+impl Kind {
+    fn of(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        match scheme {
+            "test" => Ok(Kind::Test(test::TestOptions::parse(url).map_err(|error| error.to_string())?)),
+            "webrtc" => Ok(Kind::WebRtc(Box::new(webrtc::url::Target::parse(rest)?))),
+            "echo" => Ok(Kind::Echo(echo::words(rest)?)),
+            _ => Err(format!(
+                "no source of kind {scheme} can be opened by this version, only {}",
+                SCHEMES.map(|scheme| format!("{scheme}:")).join(" ")
+            )),
+        }
+    }
 }
 
 /// A source URL for logs and lists: user name and password are masked.

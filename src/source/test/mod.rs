@@ -46,7 +46,7 @@ async fn film(
     loop {
         let event = tokio::select! {
             request = requests.recv() => match request {
-                Some(SourceRequest::Keyframe) => {
+                Some(SourceRequest::Keyframe { .. }) => {
                     video.camera.request_keyframe();
                     continue;
                 }
@@ -181,7 +181,7 @@ mod tests {
     async fn a_keyframe_follows_a_request() {
         let mut filming = film_in_background("test:?fps=60&gop=60s");
         assert!(filming.packets(0).await[0].keyframe);
-        filming.requests.send(SourceRequest::Keyframe).await.unwrap();
+        filming.requests.send(SourceRequest::Keyframe { track: 0 }).await.unwrap();
         let mut frames = 1;
         while !filming.packets(0).await[0].keyframe {
             frames += 1;

@@ -1,0 +1,153 @@
+//! One source of a stream in the engine: it runs, or waits to be tried again, or is not needed.
+use crate::source::{self, ProducerId, Progress, SourceEvent, SourceRequest, Surroundings};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A source has deadlines of its own for each thing that it waits for; one that overran them all is given up.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// Wait before a source is opened again: doubles from the first to the longest, …
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// … and starts over once the source was healthy this long.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// Requests to a source that wait; further ones say nothing new.
+const SOURCE_REQUESTS: usize = 16;
+
+/// A source that runs.
+pub struct Running {
+    pub id: ProducerId,
+    task: Option<JoinHandle<()>>,
+    pub requests: mpsc::Sender<SourceRequest>,
+    pub tracks: Vec<u32>,
+    started: Instant,
+    /// Since its tracks are known.
+    pub live: Option<Instant>,
+    pub progress: Progress,
+}
+
+impl Running {
+    /// Lets go of the source: it says goodbye to its camera and ends. Answers its task, for those who wait for that.
+    pub fn release(mut self) -> Option<JoinHandle<()>> {
+        self.task.take()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(task) = self.task.take().filter(|task| !task.is_finished()) else { return };
+        // Outside of a runtime there is nothing left to end.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let abort = task.abort_handle();
+                if tokio::time::timeout(source::FAREWELL, task).await.is_err() {
+                    abort.abort();
+                }
+            });
+        }
+    }
+}
+
+/// One source of a stream.
+#[derive(Default)]
+pub struct Producer {
+    pub url: String,
+    pub running: Option<Running>,
+    /// Times in a row that it ended without having been healthy.
+    pub failures: u32,
+    /// When it may be tried again after a failure.
+    pub retry_at: Option<Instant>,
+    pub last_error: Option<String>,
+    /// Since it failed for the first time in a row.
+    pub down_since: Option<Instant>,
+    /// When it is given up because nobody needs it.
+    pub stop_at: Option<Instant>,
+}
+
+impl Producer {
+    pub fn new(url: String) -> Self {
+        Self { url, ..Self::default() }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.live.is_some())
+    }
+
+    pub fn tracks(&self) -> &[u32] {
+        self.running.as_ref().map_or(&[], |running| &running.tracks)
+    }
+
+    /// Opens the source. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// If it cannot even be tried.
+    pub fn start(
+        &mut self,
+        id: ProducerId,
+        surroundings: &Surroundings,
+        events: &mpsc::Sender<(ProducerId, SourceEvent)>,
+        now: Instant,
+    ) -> Result<(), String> {
+        (self.retry_at, self.stop_at) = (None, None);
+        let (requests, receiver) = mpsc::channel(SOURCE_REQUESTS);
+        let sink = source::Sink::new(id, events.clone());
+        let run = source::open(&self.url, surroundings, sink.clone(), receiver)?;
+        let task = Some(tokio::spawn(supervise(run, sink)));
+        let (tracks, progress) = (Vec::new(), Progress::default());
+        self.running = Some(Running { id, task, requests, tracks, started: now, live: None, progress });
+        Ok(())
+    }
+
+    /// The source ended with this error: answers how long to wait before it is opened again.
+    pub fn failed(&mut self, error: String, now: Instant, jitter: u8) -> Duration {
+        let live = self.running.as_ref().and_then(|running| running.live);
+        let healthy = live.is_some_and(|since| now.saturating_duration_since(since) > HEALTHY);
+        self.failures = if healthy { 1 } else { self.failures.saturating_add(1) };
+        let wait = (FIRST_RETRY * (1 << (self.failures - 1).min(8))).min(LONGEST_RETRY);
+        // Up to a quarter more, so that many streams of one camera do not come back in step.
+        let wait = wait + wait * u32::from(jitter) / 1024;
+        self.last_error = Some(error);
+        self.down_since.get_or_insert(now);
+        self.running = None;
+        self.stop_at = None;
+        self.retry_at = Some(now + wait);
+        wait
+    }
+
+    /// When this source needs attention.
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.start_deadline(), self.stop_at, self.retry_at].into_iter().flatten().min()
+    }
+
+    /// When it counts as failed because its tracks are still unknown.
+    pub fn start_deadline(&self) -> Option<Instant> {
+        self.running.as_ref().filter(|running| running.live.is_none()).map(|running| running.started + START_DEADLINE)
+    }
+}
+
+/// A source that fails inside ends like any other, or its viewers would wait for it for ever.
+async fn supervise(run: source::Run, sink: source::Sink) {
+    let mut task = JoinSet::new();
+    task.spawn(run);
+    let why = match task.join_next().await {
+        Some(Ok(why)) => why,
+        _ => "an internal fault ended the source".into(),
+    };
+    // Nobody listens any more if the relay gave the source up.
+    let _ = sink.send(SourceEvent::Ended(why)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_a_minute_and_starts_over_after_health() {
+        let mut producer = Producer::new("test:".into());
+        let now = Instant::now();
+        let waits: Vec<u128> = (0..10).map(|_| producer.failed("gone".into(), now, 0).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+        assert_eq!(producer.failed("gone".into(), now, 255).as_millis(), 74_941);
+        assert_eq!((producer.failures, producer.down_since), (11, Some(now)));
+    }
+}

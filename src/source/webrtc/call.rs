@@ -1,0 +1,434 @@
+//! One call to a camera: what both sides describe, the session that follows, and the media that it brings. Pure:
+//! descriptions, datagrams and time come in, datagrams and events go out.
+use crate::media::codec::{Codec, Kind};
+use crate::media::packet::Packet;
+use crate::net::candidate;
+use crate::net::route::{Datagram, Route, Socket};
+use crate::rtc::answer::{self, Local, Ssrcs};
+use crate::rtc::ice::Credentials;
+use crate::rtc::negotiate;
+use crate::rtc::offer::{self, OfferedMedia};
+use crate::rtc::rtcp;
+use crate::rtc::sdp::{self, Direction, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
+use crate::rtc::session::{Event as SessionEvent, Identity, PeerTransport, Reason, Session, State};
+use crate::rtc::twcc;
+use crate::source::TrackInfo;
+use crate::stream::inbound::{Agreed, Header, Inbound};
+use crate::stream::intake::{Arrived, Intake, Receiver};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Both sides have to be described within this time.
+pub const SIGNALLING: Duration = Duration::from_secs(10);
+/// A camera that sends nothing for this long is lost.
+pub const SILENCE: Duration = Duration::from_secs(10);
+/// Sound alone is announced when no picture came for this long.
+const SOUND_ALONE: Duration = Duration::from_secs(1);
+/// Reports go out this often.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Candidates of the camera that are looked at.
+const MAX_CANDIDATES: usize = 32;
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Event {
+    Connected,
+    /// The tracks are known, or others than before.
+    Tracks(Vec<TrackInfo>),
+    Packets {
+        track: usize,
+        packets: Vec<Packet>,
+    },
+    /// A track's clock showed this timestamp at that moment.
+    Clock {
+        track: usize,
+        at: Instant,
+        timestamp: u32,
+    },
+    /// The call is over.
+    Ended(String),
+}
+
+/// An m-line in which the camera sends.
+struct Section {
+    kind: Kind,
+    codecs: Vec<RemoteCodec>,
+    ssrc: Option<u32>,
+    /// What it turned out to send.
+    sends: Option<RemoteCodec>,
+}
+
+impl Section {
+    fn codec(&self) -> Option<&RemoteCodec> {
+        self.sends.as_ref().or(self.codecs.first())
+    }
+}
+
+pub struct Call {
+    identity: Arc<Identity>,
+    local: Credentials,
+    session_id: u64,
+    begun: Instant,
+    offered: Vec<OfferedMedia>,
+    sections: Vec<Section>,
+    session: Option<Session>,
+    intake: Intake,
+    announced: bool,
+    connected: Option<Instant>,
+    last_media: Option<Instant>,
+    report_due: Instant,
+    /// Candidates that came before the description.
+    early: Vec<(SocketAddr, u32)>,
+    candidates: usize,
+    /// Where our candidates are: one socket for each address family.
+    sockets: [Option<Socket>; 2],
+    pub out: Vec<Datagram>,
+    pub events: Vec<Event>,
+    scratch: Vec<SessionEvent>,
+}
+
+impl Call {
+    /// `sockets`: ours for IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn new(identity: Arc<Identity>, sockets: [Option<Socket>; 2], now: Instant) -> Result<Self, String> {
+        let mut random = [0; 48];
+        identity.fill(&mut random).map_err(|_| "the system gives no random numbers")?;
+        const ICE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(ICE[usize::from(byte & 63)])).collect::<String>();
+        let number = |at: usize| random[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
+        Ok(Self {
+            local: Credentials { ufrag: text(&random[..8]), pwd: text(&random[8..32]) },
+            session_id: u64::from(number(32)) << 30 | u64::from(number(36)) >> 2,
+            intake: Intake { ssrc: number(40).max(1), ..Intake::default() },
+            identity,
+            begun: now,
+            offered: Vec::new(),
+            sections: Vec::new(),
+            session: None,
+            announced: false,
+            connected: None,
+            last_media: None,
+            report_due: now,
+            early: Vec::new(),
+            candidates: 0,
+            sockets,
+            out: Vec::new(),
+            events: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Our offer. `address` is ours towards the camera.
+    pub fn offer(&mut self, medias: Vec<OfferedMedia>, address: Option<IpAddr>, candidates: &[String]) -> String {
+        self.offered = medias;
+        let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; self.offered.len()];
+        offer::write(&self.offered, address, &self.describe(Setup::ActPass, candidates, &ssrcs))
+    }
+
+    fn describe<'a>(&'a self, setup: Setup, candidates: &'a [String], ssrcs: &'a [Ssrcs]) -> Local<'a> {
+        Local {
+            session_id: self.session_id,
+            version: 1,
+            ufrag: &self.local.ufrag,
+            pwd: &self.local.pwd,
+            fingerprint: &self.identity.fingerprint,
+            setup,
+            candidates,
+            ssrcs,
+            cname: "porthole",
+            stream_id: "porthole",
+            extensions: &[twcc::EXTENSION],
+            transport_cc: true,
+        }
+    }
+
+    /// The camera's answer to our offer. A second one changes nothing.
+    ///
+    /// # Errors
+    /// If it is none, or sends nothing that can be passed on.
+    pub fn take_answer(&mut self, text: &str, now: Instant) -> Result<(), String> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let remote = sdp::parse(text).map_err(|error| format!("the camera's answer: {error}"))?;
+        let agreed = negotiate::answered(&remote, &self.offered).map_err(|mismatch| mismatch.to_string())?;
+        for agreed in agreed.into_iter().filter(|agreed| agreed.direction == Direction::RecvOnly) {
+            self.expect(agreed.kind, agreed.codecs, &remote.medias[agreed.media], now);
+        }
+        // Whoever offers controls (RFC 8445 section 6.1.1).
+        self.begin(&remote, true, remote.setup.reply(), now)
+    }
+
+    /// The camera's offer; answers ours to it.
+    ///
+    /// # Errors
+    /// If it is none, or sends nothing that can be passed on.
+    pub fn take_offer(&mut self, text: &str, candidates: &[String], now: Instant) -> Result<String, String> {
+        let remote = sdp::parse(text).map_err(|error| format!("the camera's offer: {error}"))?;
+        let accepted = negotiate::publisher(&remote).map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
+        for media in accepted.iter().filter(|media| media.direction == Direction::RecvOnly) {
+            self.expect(media.kind, media.codecs.clone(), &remote.medias[media.media], now);
+        }
+        let setup = remote.setup.reply();
+        let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; accepted.len()];
+        let text = answer::write(&remote, &accepted, &self.describe(setup, candidates, &ssrcs));
+        self.begin(&remote, remote.ice_lite, setup, now)?;
+        // More candidates of ours may follow.
+        Ok(text.replace("a=end-of-candidates\r\n", ""))
+    }
+
+    /// Of each kind the first m-line counts.
+    fn expect(&mut self, kind: Kind, codecs: Vec<RemoteCodec>, media: &RemoteMedia, now: Instant) {
+        if self.sections.iter().any(|section| section.kind == kind) {
+            return;
+        }
+        if let Some((extension, _)) = media.extensions.iter().find(|(_, uri)| uri == twcc::EXTENSION) {
+            self.intake.twcc.get_or_insert_with(|| twcc::Feedback::new(*extension, now));
+        }
+        self.sections.push(Section { kind, codecs, ssrc: media.ssrcs.first().copied(), sends: None });
+        self.sections.sort_by_key(|section| section.kind == Kind::Audio);
+    }
+
+    fn begin(&mut self, remote: &Remote, controlling: bool, setup: Setup, now: Instant) -> Result<(), String> {
+        if remote.fingerprint.hash != Hash::Sha256 {
+            return Err("the camera's a=fingerprint is not sha-256".into());
+        }
+        let transport = PeerTransport {
+            credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
+            fingerprint: remote.fingerprint.bytes.clone(),
+        };
+        let active = setup == Setup::Active;
+        // The only session on these sockets: any tag finds it.
+        let session = Session::new(&self.identity, now, controlling, active, 1, self.local.clone(), transport)?;
+        self.session = Some(session);
+        for (address, priority) in std::mem::take(&mut self.early) {
+            self.check(address, priority, now);
+        }
+        remote.candidates.iter().for_each(|line| self.add_candidate(line, now));
+        Ok(())
+    }
+
+    /// A candidate of the camera; what is none, or cannot be reached by UDP, is passed over.
+    pub fn add_candidate(&mut self, line: &str, now: Instant) {
+        if self.candidates >= MAX_CANDIDATES {
+            return;
+        }
+        self.candidates += 1;
+        let Some((address, priority)) = candidate::read(line) else { return };
+        match self.session {
+            Some(_) => self.check(address, priority, now),
+            None => self.early.push((address, priority)),
+        }
+    }
+
+    fn check(&mut self, address: SocketAddr, priority: u32, now: Instant) {
+        let socket = self.sockets[usize::from(address.is_ipv6())];
+        if let (Some(socket), Some(session)) = (socket, &mut self.session) {
+            session.ice_mut().add_remote(now, socket, address, priority);
+        }
+    }
+
+    pub fn is_described(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connected.is_some()
+    }
+
+    /// How far the call is, in a word for lists.
+    pub fn state(&self) -> &'static str {
+        match self.session.as_ref().map(Session::state) {
+            None => "signalling",
+            Some(State::Connected) if !self.announced => "waiting for media",
+            Some(state) => state.name(),
+        }
+    }
+
+    /// The way that media takes.
+    pub fn route(&self) -> Option<Route> {
+        self.session.as_ref()?.ice().selected()
+    }
+
+    /// Takes a datagram of one of our sockets.
+    pub fn handle(&mut self, now: Instant, route: Route, bytes: &[u8]) {
+        let Some(session) = &mut self.session else { return };
+        session.handle(now, route, bytes, &mut self.out, &mut self.scratch);
+        self.follow(now);
+    }
+
+    pub fn want_keyframe(&mut self, track: usize, now: Instant) {
+        self.intake.want_keyframe(track as u32);
+        self.feedback(now);
+    }
+
+    /// Takes what the session told.
+    fn follow(&mut self, now: Instant) {
+        for event in std::mem::take(&mut self.scratch) {
+            match event {
+                SessionEvent::Connected => {
+                    (self.connected, self.report_due) = (Some(now), now);
+                    self.events.push(Event::Connected);
+                }
+                SessionEvent::Rtp(packet) => self.on_rtp(packet, now),
+                SessionEvent::Rtcp(compound) => self.on_rtcp(&compound, now),
+                SessionEvent::Closed(reason) => self.events.push(Event::Ended(ended(reason))),
+            }
+        }
+    }
+
+    fn on_rtp(&mut self, packet: bytes::BytesMut, now: Instant) {
+        let Some(header) = Header::read(&packet) else { return };
+        self.pin(&header);
+        let Some(Arrived { track, packet: Some(packet), first }) = self.intake.rtp(now, &header, packet) else {
+            return;
+        };
+        self.last_media = Some(now);
+        let track = track as usize;
+        let video = self.sections.get(track).is_some_and(|section| section.kind == Kind::Video);
+        if first && video && !packet.keyframe {
+            // We came in the middle of a group of pictures.
+            self.want_keyframe(track, now);
+        }
+        if !self.announced {
+            let waits = self.sections.iter().any(|section| section.kind == Kind::Video);
+            let alone = self.connected.is_none_or(|at| now.saturating_duration_since(at) >= SOUND_ALONE);
+            if video || !waits || alone {
+                self.announce();
+            }
+        }
+        if self.announced {
+            self.events.push(Event::Packets { track, packets: vec![packet] });
+        }
+    }
+
+    /// An answer may leave the camera a choice of codecs: its first packet tells which it is.
+    fn pin(&mut self, header: &Header) {
+        let known = |receiver: &Receiver| receiver.inbound.takes(header.payload_type);
+        if self.intake.receivers.iter().any(known) {
+            return;
+        }
+        let sends = |section: &Section| section.codecs.iter().position(|c| c.payload_type == header.payload_type);
+        let found = self.sections.iter().enumerate().find_map(|(track, section)| Some((track, sends(section)?)));
+        let Some((track, codec)) = found else { return };
+        let section = &mut self.sections[track];
+        let guessed = section.codec().map(|codec| codec.codec);
+        let codec = section.codecs[codec].clone();
+        // A camera that changes its payload type, not its codec, needs no new track.
+        let other = self.announced && guessed != Some(codec.codec);
+        let agreed = Agreed {
+            codec: codec.codec,
+            payload_type: codec.payload_type,
+            rtx_payload_type: codec.rtx,
+            ssrc: section.ssrc,
+            nack: codec.nack,
+        };
+        section.sends = Some(codec);
+        self.intake.receivers.retain(|receiver| receiver.track != track as u32);
+        self.intake.receivers.push(Receiver::new(Inbound::new(agreed), track as u32));
+        if other {
+            self.announce();
+        }
+    }
+
+    fn announce(&mut self) {
+        self.announced = true;
+        let infos = self.sections.iter().filter_map(|section| {
+            let codec = section.codec()?;
+            // What a camera writes of itself in fmtp is often wrong; H.264 says it in the pictures.
+            let fmtp = if codec.codec == Codec::H264 { String::new() } else { codec.fmtp.clone() };
+            Some(TrackInfo { codec: codec.codec, fmtp })
+        });
+        self.events.push(Event::Tracks(infos.collect()));
+    }
+
+    fn on_rtcp(&mut self, compound: &[u8], now: Instant) {
+        let mut ties = Vec::new();
+        rtcp::read(compound, |message| {
+            if let rtcp::Message::SenderReport { ssrc, ntp, rtp } = message {
+                ties = self.intake.sender_report(ssrc, ntp, rtp, now);
+            }
+        });
+        if self.announced {
+            let ties = ties.into_iter();
+            self.events.extend(ties.map(|(track, at, timestamp)| Event::Clock {
+                track: track as usize,
+                at,
+                timestamp,
+            }));
+        }
+    }
+
+    /// When [`Self::tick`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let report = self.connected.map(|_| self.report_due);
+        let session = self.session.as_ref().and_then(Session::deadline);
+        [self.patience(), session, report, self.intake.deadline()].into_iter().flatten().min()
+    }
+
+    /// When the camera has been silent for too long.
+    fn patience(&self) -> Option<Instant> {
+        match (&self.session, self.last_media.or(self.connected)) {
+            (None, _) => Some(self.begun + SIGNALLING),
+            (Some(_), Some(since)) => Some(since + SILENCE),
+            // The session has deadlines of its own until then.
+            (Some(_), None) => None,
+        }
+    }
+
+    /// Does what is due by `now`.
+    pub fn tick(&mut self, now: Instant) {
+        if self.patience().is_some_and(|at| at <= now) {
+            let seconds = SILENCE.as_secs();
+            let reason = match (&self.session, self.last_media) {
+                (None, _) => format!("the signalling did not come to an end within {} s", SIGNALLING.as_secs()),
+                (Some(_), None) => format!("connected, but the camera sent no picture within {seconds} s"),
+                (Some(_), Some(_)) => format!("the camera sent nothing for {seconds} s"),
+            };
+            return self.events.push(Event::Ended(reason));
+        }
+        if let Some(session) = &mut self.session {
+            session.tick(now, &mut self.out, &mut self.scratch);
+        }
+        self.follow(now);
+        if self.connected.is_some() && self.report_due <= now {
+            self.report_due = now + REPORT_INTERVAL;
+            let mut compound = Vec::with_capacity(128);
+            self.intake.report(now, &mut compound);
+            if let Some(session) = &mut self.session {
+                session.send_rtcp(&compound, &mut self.out);
+            }
+        }
+        self.feedback(now);
+    }
+
+    fn feedback(&mut self, now: Instant) {
+        let compound = self.intake.feedback(now);
+        if let Some(session) = self.session.as_mut().filter(|_| !compound.is_empty()) {
+            session.send_rtcp(&compound, &mut self.out);
+        }
+    }
+
+    /// Tells the camera that the call ends.
+    pub fn hang_up(&mut self, now: Instant) {
+        if let Some(session) = &mut self.session {
+            session.shut(now, &mut self.out);
+        }
+    }
+}
+
+/// Why a session with a camera ended: the words for viewers speak of browsers and firewalls.
+fn ended(reason: Reason) -> String {
+    match reason {
+        Reason::NothingReceived => {
+            "no packet of the camera arrived within 15 s; can its network reach this relay by UDP?".into()
+        }
+        Reason::NoRoute => "the camera's packets arrive but ours do not reach it, within 15 s".into(),
+        Reason::ConsentLost => "the camera stopped answering for 15 s; is it switched off?".into(),
+        Reason::ClosedByPeer => "the camera closed the connection".into(),
+        other => other.sentence().to_owned(),
+    }
+}

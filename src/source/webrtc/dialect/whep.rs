@@ -1,0 +1,133 @@
+//! WHEP (draft-ietf-wish-whep): our offer by POST, the answer in its reply, further candidates by PATCH where the
+//! server takes them, DELETE at the end.
+use super::{Dialect, Input, Step, Steps, audio, video, voice};
+use crate::net::fetch::{Method, Reply, Request};
+use crate::net::reach::Place;
+use crate::net::servers::{Login, Uri};
+use crate::source::webrtc::url::{IceServer, Target};
+
+pub struct Whep {
+    place: Place,
+    bearer: String,
+    servers: Vec<IceServer>,
+    /// Sound goes both ways: the URL says `#talk`.
+    talk: bool,
+    session: Option<Place>,
+    etag: Option<String>,
+    /// Credentials of the offer, for fragments.
+    fragment: String,
+    /// The server takes no candidates after the offer.
+    whole: bool,
+}
+
+impl Whep {
+    pub fn new(target: &Target) -> Self {
+        Self {
+            place: target.place.clone(),
+            bearer: target.param("bearer").to_owned(),
+            servers: target.ice_servers.clone(),
+            talk: target.has("talk"),
+            session: None,
+            etag: None,
+            fragment: String::new(),
+            whole: false,
+        }
+    }
+
+    fn request(&self, method: Method, place: Place) -> Request {
+        let request = Request::new(method, place);
+        match self.bearer.is_empty() {
+            true => request,
+            false => request.with("authorization", format!("Bearer {}", self.bearer)),
+        }
+    }
+
+    fn answered(&mut self, reply: &Reply) -> Steps {
+        let body = reply.expect(&[200, 201])?.body.clone();
+        if !body.trim_start().starts_with("v=0") {
+            return Err(format!("{} answered, but not with a session description", reply.place.authority()));
+        }
+        self.session = reply.field("location").map(|location| reply.place.join(location)).transpose()?;
+        if let Some(session) = self.session.as_mut().filter(|session| session.host == self.place.host) {
+            session.login = self.place.login.clone();
+        }
+        self.etag = reply.field("etag").map(str::to_owned);
+        let servers: Vec<IceServer> = reply.fields("link").flat_map(servers_of_link).collect();
+        let mut steps = Vec::new();
+        // Where the URL names servers the operator has chosen.
+        if !servers.is_empty() {
+            steps.push(Step::Servers(servers));
+        }
+        steps.push(Step::TakeAnswer(body));
+        Ok(steps)
+    }
+}
+
+impl Dialect for Whep {
+    fn next(&mut self, input: Input<'_>) -> Steps {
+        match input {
+            Input::Begin => {
+                let mut medias = vec![video(), audio()];
+                medias.extend(self.talk.then(voice));
+                Ok(vec![Step::Servers(std::mem::take(&mut self.servers)), Step::Offer(medias)])
+            }
+            Input::Offer(sdp) => {
+                let ours = |line: &&str| ["a=ice-ufrag:", "a=ice-pwd:"].iter().any(|start| line.starts_with(start));
+                self.fragment = sdp.lines().filter(ours).take(2).map(|line| format!("{line}\r\n")).collect();
+                let request = self.request(Method::Post, self.place.clone());
+                let request = request.with("content-type", "application/sdp").with("accept", "application/sdp");
+                Ok(vec![Step::Request(request.body(sdp))])
+            }
+            Input::Reply(reply) if self.session.is_none() && !self.whole => {
+                let steps = self.answered(reply)?;
+                self.whole = self.session.is_none();
+                Ok(steps)
+            }
+            Input::Reply(reply) => {
+                // Trickle is optional: a server without it has our candidates from the offer.
+                self.whole |= reply.status >= 400;
+                Ok(Vec::new())
+            }
+            Input::Candidate(line) if !self.whole => {
+                let Some(session) = self.session.clone() else { return Ok(Vec::new()) };
+                let body = format!("{}m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na={line}\r\n", self.fragment);
+                let request = self.request(Method::Patch, session);
+                let request = request.with("content-type", "application/trickle-ice-sdpfrag");
+                let request = request.with("if-match", self.etag.clone().unwrap_or_else(|| "*".into()));
+                Ok(vec![Step::Request(request.body(body))])
+            }
+            Input::End => {
+                let session = self.session.take();
+                Ok(session.map(|session| Step::Request(self.request(Method::Delete, session))).into_iter().collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn trickles(&self) -> bool {
+        false
+    }
+}
+
+/// `<turn:host>; rel="ice-server"; username="u"; credential="c"`, several of them with commas in between.
+fn servers_of_link(field: &str) -> Vec<IceServer> {
+    field
+        .split('<')
+        .skip(1)
+        .filter_map(|entry| {
+            let (uri, rest) = entry.split_once('>')?;
+            let param = |name: &str| {
+                let value = rest.split(';').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))?;
+                Some(value.trim().trim_end_matches(',').trim().trim_matches('"').to_owned())
+            };
+            if param("rel").as_deref() != Some("ice-server") {
+                return None;
+            }
+            let login = Login {
+                username: param("username").unwrap_or_default(),
+                credential: param("credential").unwrap_or_default(),
+            };
+            Some(IceServer { uri: Uri::parse(uri).ok()?, login })
+        })
+        .collect()
+}

@@ -1,0 +1,348 @@
+//! Cameras that are called by WebRTC: `webrtc:<url>#format=…`. A dialect says what to send, a call does what both
+//! sides described, and this loop gives them sockets and a clock.
+mod call;
+mod dialect;
+mod reflexive;
+mod sockets;
+pub mod url;
+
+use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
+use crate::net::fetch::{self, Reply};
+use crate::net::interfaces;
+use crate::net::reach::{self, Connection, Place};
+use crate::net::tls::Trust;
+use crate::rtc::digest::Digest;
+use call::{Call, Event, SIGNALLING};
+use dialect::{Dialect, Input, Step};
+use futures_util::{SinkExt, StreamExt};
+use reflexive::Reflexive;
+use sockets::Sockets;
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::Message;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::WebSocketConfig;
+use url::Target;
+
+/// Bounds of a signalling WebSocket, as for those that come to us: a description with its JSON is below 64 KiB.
+const MAX_MESSAGE: usize = 128 << 10;
+const MAX_FRAME: usize = 128 << 10;
+/// Steps of a dialect that wait for the one before them.
+const MAX_STEPS: usize = 128;
+/// Time to tell the camera of the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Where candidates cannot be told later, the offer waits for STUN servers so long.
+const GATHERING: Duration = Duration::from_millis(500);
+/// Datagram batches that are taken before the queue to the relay is served.
+const MAX_BATCHES: usize = 4;
+
+type Socket = WebSocketStream<Connection>;
+
+/// What a step that takes time comes to.
+enum Done {
+    Connected(Box<Socket>),
+    Replied(Reply),
+    Gathered,
+}
+
+type Doing = Pin<Box<dyn Future<Output = Result<Done, String>> + Send>>;
+
+/// Calls the camera and passes on what it sends, until the relay gives it up or it is lost; answers why.
+pub async fn run(
+    target: Target,
+    surroundings: Surroundings,
+    sink: Sink,
+    mut requests: mpsc::Receiver<SourceRequest>,
+) -> String {
+    let begun = Instant::now();
+    let towards = tokio::select! {
+        towards = timeout(SIGNALLING, reach::local_towards(&target.place)) => towards.ok().flatten(),
+        _ = closed(&mut requests) => return given_up(),
+    };
+    let prepared = Sockets::bind().and_then(|sockets| {
+        let call = Call::new(surroundings.identity.clone(), sockets.all(), begun)?;
+        Ok((sockets, call))
+    });
+    let (sockets, call) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return error,
+    };
+    let mut line = Line {
+        dialect: dialect::of(&target),
+        trust: target.trust,
+        call,
+        sockets,
+        towards,
+        reflexive: Reflexive::default(),
+        socket: None,
+        steps: VecDeque::new(),
+        doing: None,
+        described: false,
+        digest: Digest::new(surroundings.identity.provider.clone()),
+        progress: Progress::default(),
+        sink,
+    };
+    let why = line.talk(&mut requests).await.unwrap_or_else(|error| error);
+    line.hang_up().await;
+    why
+}
+
+/// Waits until the relay gives the source up.
+async fn closed(requests: &mut mpsc::Receiver<SourceRequest>) {
+    while requests.recv().await.is_some() {}
+}
+
+fn given_up() -> String {
+    Closed.to_string()
+}
+
+/// One call with all that it needs.
+struct Line {
+    dialect: Box<dyn Dialect>,
+    trust: Trust,
+    call: Call,
+    sockets: Sockets,
+    /// Our address by which the camera is reached.
+    towards: Option<IpAddr>,
+    reflexive: Reflexive,
+    socket: Option<Box<Socket>>,
+    steps: VecDeque<Step>,
+    doing: Option<Doing>,
+    /// Our offer or answer is out: candidates may follow.
+    described: bool,
+    digest: Digest,
+    progress: Progress,
+    sink: Sink,
+}
+
+impl Line {
+    /// Until the end, which is always an error or the relay's wish.
+    async fn talk(&mut self, requests: &mut mpsc::Receiver<SourceRequest>) -> Result<String, String> {
+        self.tell(Input::Begin)?;
+        loop {
+            self.work().await?;
+            self.pass_on().await?;
+            let now = Instant::now();
+            let deadline = [self.call.deadline(), self.reflexive.deadline()].into_iter().flatten().min();
+            let deadline = deadline.unwrap_or(now + SIGNALLING);
+            tokio::select! {
+                done = async { match &mut self.doing { Some(doing) => doing.await, None => pending().await } } => {
+                    self.doing = None;
+                    self.done(done?)?;
+                }
+                message = async { match &mut self.socket { Some(socket) => socket.next().await, None => pending().await } } => {
+                    self.hear(message)?;
+                }
+                () = self.sockets.readable() => {
+                    let (call, reflexive) = (&mut self.call, &mut self.reflexive);
+                    for _ in 0..MAX_BATCHES {
+                        let mut any = false;
+                        self.sockets.receive(|route, bytes| {
+                            any = true;
+                            if !reflexive.handle(now, &route, bytes) {
+                                call.handle(now, route, bytes);
+                            }
+                        });
+                        if !any {
+                            break;
+                        }
+                    }
+                }
+                (server, found) = self.reflexive.resolved() => self.reflexive.know(server, found, now),
+                request = requests.recv() => match request {
+                    Some(SourceRequest::Keyframe { track }) => self.call.want_keyframe(track, now),
+                    None => return Ok(given_up()),
+                },
+                () = sleep_until(deadline.into()) => {
+                    self.call.tick(now.max(deadline));
+                    self.reflexive.tick(now.max(deadline), &self.sockets, &mut self.call.out);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) -> Result<(), String> {
+        let steps = self.dialect.next(input)?;
+        self.steps.extend(steps);
+        if self.steps.len() > MAX_STEPS {
+            return Err("the camera floods us with messages".into());
+        }
+        Ok(())
+    }
+
+    /// Does the steps that are due, up to one that takes time.
+    async fn work(&mut self) -> Result<(), String> {
+        for line in self.reflexive.take_candidates(self.described) {
+            self.tell(Input::Candidate(&line))?;
+        }
+        while self.doing.is_none() {
+            let Some(step) = self.steps.pop_front() else { break };
+            let now = Instant::now();
+            match step {
+                Step::Connect(place) => self.doing = Some(Box::pin(connect(place, self.trust))),
+                Step::Request(request) => {
+                    let trust = self.trust;
+                    self.doing = Some(Box::pin(async move { fetch::fetch(request, trust).await.map(Done::Replied) }));
+                }
+                Step::Send(text) => {
+                    let Some(socket) = &mut self.socket else { continue };
+                    let sent = timeout(SIGNALLING, socket.send(Message::text(text))).await;
+                    if !matches!(sent, Ok(Ok(()))) && !self.call.is_connected() {
+                        return Err("the camera's signalling takes no more messages".into());
+                    }
+                }
+                Step::Servers(servers) => {
+                    self.reflexive.begin(&servers, &self.digest, now);
+                    if !self.dialect.trickles() && !self.described && self.reflexive.is_looking() {
+                        self.doing = Some(Box::pin(async {
+                            tokio::time::sleep(GATHERING).await;
+                            Ok(Done::Gathered)
+                        }));
+                    }
+                }
+                Step::Offer(medias) => {
+                    let candidates = self.candidates();
+                    let offer = self.call.offer(medias, self.towards, &candidates);
+                    self.described = true;
+                    self.tell(Input::Offer(&offer))?;
+                    self.trickle(&candidates)?;
+                }
+                Step::TakeAnswer(answer) => self.call.take_answer(&answer, now)?,
+                Step::TakeOffer(offer) => {
+                    let candidates = self.candidates();
+                    let answer = self.call.take_offer(&offer, &candidates, now)?;
+                    self.described = true;
+                    self.tell(Input::Answer(&answer))?;
+                    self.trickle(&candidates)?;
+                }
+                Step::TakeCandidate(line) => self.call.add_candidate(&line, now),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of ourselves for an offer or answer.
+    fn candidates(&mut self) -> Vec<String> {
+        let mut candidates = self.sockets.candidates(&interfaces::list(), self.towards);
+        candidates.extend(self.reflexive.take_candidates(true));
+        candidates
+    }
+
+    /// Those who expect candidates one by one get them so too: some look at no others.
+    fn trickle(&mut self, candidates: &[String]) -> Result<(), String> {
+        if self.dialect.trickles() {
+            for line in candidates {
+                self.tell(Input::Candidate(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), String> {
+        match done {
+            Done::Connected(socket) => {
+                self.towards = socket.get_ref().local().or(self.towards);
+                self.socket = Some(socket);
+                Ok(())
+            }
+            Done::Replied(reply) => self.tell(Input::Reply(&reply)),
+            Done::Gathered => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), String> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.tell(Input::Text(text.as_str())),
+            Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
+                Ok(text) => self.tell(Input::Text(text)),
+                Err(_) => Ok(()),
+            },
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            // Signalling has done its work: media does not need it.
+            _ if self.call.is_connected() => {
+                self.socket = None;
+                Ok(())
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let said = frame.map(|frame| frame.reason.to_string()).filter(|reason| !reason.is_empty());
+                let said = said.map(|reason| format!(": {reason}")).unwrap_or_default();
+                self.lost(format!("the camera closed the signalling{said}"))
+            }
+            Some(Err(error)) => self.lost(format!("the signalling broke: {error}")),
+            None => self.lost("the camera closed the signalling".into()),
+        }
+    }
+
+    /// The WebSocket is gone. Some close it as soon as both sides are described.
+    fn lost(&mut self, why: String) -> Result<(), String> {
+        self.socket = None;
+        if self.call.is_described() { Ok(()) } else { Err(why) }
+    }
+
+    /// Sends what the call has to say, and tells the relay what it brought.
+    async fn pass_on(&mut self) -> Result<(), String> {
+        self.sockets.send(&mut self.call.out);
+        for event in std::mem::take(&mut self.call.events) {
+            let event = match event {
+                Event::Connected => continue,
+                Event::Tracks(tracks) => SourceEvent::Tracks(tracks),
+                Event::Packets { track, packets } => SourceEvent::Packets { track, packets },
+                Event::Clock { track, at, timestamp } => SourceEvent::Clock { track, at, timestamp },
+                Event::Ended(why) => return Err(why),
+            };
+            self.sink.send(event).await.map_err(|closed| closed.to_string())?;
+        }
+        let progress = Progress { state: self.call.state(), route: self.call.route() };
+        if progress != self.progress {
+            self.progress = progress.clone();
+            self.sink.send(SourceEvent::Progress(progress)).await.map_err(|closed| closed.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Tells the camera and its signalling that the call is over.
+    async fn hang_up(&mut self) {
+        self.call.hang_up(Instant::now());
+        self.sockets.send(&mut self.call.out);
+        let farewell = async {
+            for step in self.dialect.next(Input::End).unwrap_or_default() {
+                if let Step::Request(request) = step {
+                    let _ = fetch::fetch(request, self.trust).await;
+                }
+            }
+            if let Some(socket) = &mut self.socket {
+                let _ = socket.close(None).await;
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+/// Opens the WebSocket.
+async fn connect(place: Place, trust: Trust) -> Result<Done, String> {
+    let at = place.authority();
+    let scheme = if place.secure { "wss" } else { "ws" };
+    let mut request = format!("{scheme}://{at}{}", place.path)
+        .into_client_request()
+        .map_err(|error| format!("{at}: the URL cannot be asked for ({error})"))?;
+    if let Some(login) = place.basic().and_then(|login| login.parse().ok()) {
+        request.headers_mut().insert("authorization", login);
+    }
+    let opening = async {
+        let connection = reach::open(&place, trust).await?;
+        let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_FRAME));
+        let opened = tokio_tungstenite::client_async_with_config(request, connection, Some(config)).await;
+        let (socket, _) = opened.map_err(|error| format!("{at}: no WebSocket there: {error}"))?;
+        Ok(Done::Connected(Box::new(socket)))
+    };
+    match timeout(SIGNALLING, opening).await {
+        Ok(opened) => opened,
+        Err(_) => Err(format!("{at}: the WebSocket did not open within {} s", SIGNALLING.as_secs())),
+    }
+}

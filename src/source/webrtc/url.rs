@@ -1,0 +1,204 @@
+//! `webrtc:<url>[#key=value]…`: where a camera's signalling is, and in which dialect it speaks. Values stand as they
+//! are, so JSON needs no escapes; a `#` cannot be part of one.
+use crate::net::reach::Place;
+use crate::net::servers::{Login, MAX_SERVERS, Uri};
+use crate::net::tls::Trust;
+use serde::Deserialize;
+
+/// How signalling goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Go2rtc,
+    Whep,
+    Creality,
+    Kinesis,
+    SwitchBot,
+    Wyze,
+    OpenIpc,
+    Milestone,
+}
+
+impl Format {
+    /// As `/api/streams` and the log name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Go2rtc | Format::Whep => "webrtc",
+            Format::Creality => "webrtc/creality",
+            Format::Kinesis => "webrtc/kinesis",
+            Format::SwitchBot => "webrtc/switchbot",
+            Format::Wyze => "webrtc/wyze",
+            Format::OpenIpc => "webrtc/openipc",
+            Format::Milestone => "webrtc/milestone",
+        }
+    }
+
+    /// `webrtc:ws://…` and `webrtc:http://…` speak different dialects under one name.
+    fn of(name: &str, websocket: bool) -> Result<Self, String> {
+        Ok(match (name, websocket) {
+            ("", true) => Format::Go2rtc,
+            ("" | "whep", false) => Format::Whep,
+            ("creality", false) => Format::Creality,
+            ("wyze", false) => Format::Wyze,
+            ("milestone", false) => Format::Milestone,
+            ("kinesis", true) => Format::Kinesis,
+            ("switchbot", true) => Format::SwitchBot,
+            ("openipc", true) => Format::OpenIpc,
+            ("creality" | "wyze" | "milestone" | "whep", true) => {
+                return Err(format!("#format={name} is spoken over http:// or https://, the URL has ws:// or wss://"));
+            }
+            ("kinesis" | "switchbot" | "openipc", false) => {
+                return Err(format!("#format={name} is spoken over ws:// or wss://, the URL has http:// or https://"));
+            }
+            _ => {
+                return Err(format!(
+                    "#format={name:?} is not known; there are whep, creality, kinesis, switchbot, wyze, openipc and milestone"
+                ));
+            }
+        })
+    }
+}
+
+/// A STUN or TURN server to find a way to the camera with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceServer {
+    pub uri: Uri,
+    pub login: Login,
+}
+
+/// A source URL, understood.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub format: Format,
+    pub place: Place,
+    pub trust: Trust,
+    pub ice_servers: Vec<IceServer>,
+    params: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Reads what stands behind `webrtc:`.
+    ///
+    /// # Errors
+    /// A sentence that names the part to change and repeats no password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('#');
+        let url = parts.next().unwrap_or_default();
+        let params: Vec<(String, String)> = parts
+            .filter(|part| !part.is_empty())
+            .map(|part| part.split_once('=').unwrap_or((part, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let param = |key: &str| params.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value.as_str());
+        let place = Place::parse(url)?;
+        let websocket = url.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("ws"));
+        let format = Format::of(param("format"), websocket)?;
+        let ice_servers = match param("ice_servers") {
+            "" => Vec::new(),
+            json => servers_of_json(json).map_err(|error| format!("#ice_servers: {error}"))?,
+        };
+        let mut target = Self { format, place, trust: Trust::Roots, ice_servers, params };
+        if target.has("insecure") {
+            target.trust = Trust::Anybody;
+        }
+        Ok(target)
+    }
+
+    /// A parameter that is a switch: `#talk`, `#talk=1`.
+    pub fn has(&self, key: &str) -> bool {
+        self.params.iter().any(|(known, value)| known == key && matches!(value.as_str(), "" | "1" | "true"))
+    }
+
+    /// The value of a parameter, empty where it is not there.
+    pub fn param(&self, key: &str) -> &str {
+        self.params.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// An entry of the list that browsers call RTCIceServer: `urls` is a text or a list of them.
+#[derive(Deserialize)]
+pub struct JsonServer {
+    #[serde(alias = "url")]
+    urls: OneOrMany,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    credential: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn servers_of_json(json: &str) -> Result<Vec<IceServer>, String> {
+    let list: Vec<JsonServer> = serde_json::from_str(json)
+        .map_err(|error| format!("not the JSON list [{{\"urls\": \"…\"}}] that is expected ({error})"))?;
+    Ok(servers(list))
+}
+
+/// What can be used of a list; the rest is left out, since clouds name servers of kinds that few clients know.
+pub fn servers(list: Vec<JsonServer>) -> Vec<IceServer> {
+    let mut servers = Vec::new();
+    for JsonServer { urls, username, credential } in list {
+        let urls = match urls {
+            OneOrMany::One(url) => vec![url],
+            OneOrMany::Many(urls) => urls,
+        };
+        let login = Login { username, credential };
+        servers.extend(
+            urls.iter().filter_map(|url| Uri::parse(url).ok()).map(|uri| IceServer { uri, login: login.clone() }),
+        );
+    }
+    servers.truncate(MAX_SERVERS);
+    servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_and_the_format_choose_the_dialect() {
+        let cases = [
+            ("ws://192.168.1.123:1984/api/ws?src=camera1", Format::Go2rtc),
+            ("http://192.168.1.123:1984/api/webrtc?src=camera1", Format::Whep),
+            ("http://192.168.1.123:8000/call/webrtc_local#format=creality", Format::Creality),
+            ("wss://x.amazonaws.com/?X-Amz=1#format=kinesis#client_id=a#ice_servers=[]", Format::Kinesis),
+            ("wss://x.amazonaws.com/?X#format=switchbot#resolution=hd", Format::SwitchBot),
+            ("http://192.168.1.123:5000/signaling/camera1?kvs#format=wyze", Format::Wyze),
+            ("ws://192.168.1.123/webrtc_ws#format=openipc", Format::OpenIpc),
+            ("https://milestone/api#format=milestone#username=a", Format::Milestone),
+        ];
+        for (url, format) in cases {
+            assert_eq!(Target::parse(url).unwrap().format, format, "{url}");
+        }
+        for (url, words) in [
+            ("rtsp://cam/", "unsupported url"),
+            ("ws://cam/#format=creality", "over http://"),
+            ("http://cam/#format=kinesis", "over ws://"),
+            ("http://cam/#format=tuya", "not known"),
+            ("ws://cam/#format=openipc#ice_servers={", "#ice_servers"),
+        ] {
+            let error = Target::parse(url).unwrap_err();
+            assert!(error.contains(words), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn servers_and_parameters_are_read_as_they_stand() {
+        let target = Target::parse(
+            "ws://cam/?a=b&c#format=openipc#client_id=x=y#insecure#ice_servers=[{\"urls\":\"stun:stun.kinesisvideo.eu-north-1.amazonaws.com:443\"},\
+             {\"urls\":[\"turn:a:443?transport=udp\",\"nonsense\"],\"username\":\"u\",\"credential\":\"p\"}]",
+        )
+        .unwrap();
+        assert_eq!(
+            (target.param("client_id"), target.trust, target.place.path.as_str()),
+            ("x=y", Trust::Anybody, "/?a=b&c")
+        );
+        let uris: Vec<String> = target.ice_servers.iter().map(|server| server.uri.to_string()).collect();
+        assert_eq!(uris, ["stun:stun.kinesisvideo.eu-north-1.amazonaws.com:443", "turn:a:443?transport=udp"]);
+        assert_eq!(target.ice_servers[1].login.username, "u");
+    }
+}
