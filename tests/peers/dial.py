@@ -1,0 +1,157 @@
+"""Dials the cameras of peers/camera in their dialects, as a relay does; prints what it decoded.
+
+    python tests/peers/dial.py DIALECT URL SECONDS
+
+aiortc on both sides: what fails here is wrong with the cameras of these tests and not with the relay.
+"""
+
+import asyncio
+import base64
+import json
+import pathlib
+import sys
+
+import aioice.ice
+import aiohttp
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import picture  # noqa: E402
+
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+
+
+def wrap(value):
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def unwrap(text):
+    return json.loads(base64.b64decode(text, validate=True))
+
+
+class Viewer:
+    def __init__(self, audio):
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.tracks = asyncio.Queue()
+        self.pc.on("track", lambda track: self.tracks.put_nowait(track) if track.kind == "video" else None)
+        self.audio = audio
+
+    async def offer(self):
+        self.pc.addTransceiver("video", direction="recvonly")
+        if self.audio:
+            self.pc.addTransceiver("audio", direction="recvonly")
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return self.pc.localDescription.sdp
+
+    async def take(self, answer):
+        await self.pc.setRemoteDescription(RTCSessionDescription(repaired(answer), "answer"))
+
+    async def answer(self, offer):
+        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.pc.setLocalDescription(await self.pc.createAnswer())
+        return self.pc.localDescription.sdp
+
+    async def candidate(self, line):
+        if line:
+            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
+            candidate.sdpMLineIndex = 0
+            await self.pc.addIceCandidate(candidate)
+
+
+def repaired(sdp):
+    """Without the printer's second fmtp line, which aiortc takes for the first one."""
+    return "".join(line for line in sdp.splitlines(True) if "x-google" not in line)
+
+
+async def creality(session, url, viewer):
+    offer = wrap({"type": "offer", "sdp": await viewer.offer()})
+    async with session.post(url, data=offer, headers={"Content-Type": "plain/text"}) as response:
+        await viewer.take(unwrap(await response.text())["sdp"])
+
+
+async def whep(session, url, viewer):
+    async with session.post(url, data=await viewer.offer(), headers={"Content-Type": "application/sdp"}) as response:
+        assert response.status == 201, response.status
+        await viewer.take(await response.text())
+        return response.url.join(aiohttp.client.URL(response.headers["Location"]))
+
+
+async def milestone(session, url, viewer):
+    form = {"client_id": "GrantValidatorClient", "grant_type": "password", "username": "operator", "password": "sesame & more"}
+    async with session.post(url + "/IDP/connect/token", data=form) as response:
+        headers = {"Authorization": "Bearer " + (await response.json())["access_token"]}
+    async with session.post(url + "/REST/v1/WebRTC/Session", json={"cameraId": "c"}, headers=headers) as response:
+        opened = await response.json()
+    answer = json.dumps({"type": "answer", "sdp": await viewer.answer(json.loads(opened["offerSDP"])["sdp"])})
+    async with session.patch(f"{url}/REST/v1/WebRTC/Session/{opened['sessionId']}", json={"answerSDP": answer}, headers=headers) as response:
+        assert response.status == 200, response.status
+
+
+async def kinesis(session, url, viewer, **more):
+    async with session.ws_connect(url) as ws:
+        offer = {"type": "offer", "sdp": await viewer.offer(), **more}
+        await ws.send_json({"action": "SDP_OFFER", "recipientClientId": "me", "messagePayload": wrap(offer)})
+        async for message in ws:
+            frame = message.json()
+            payload = unwrap(frame["messagePayload"])
+            if frame["messageType"] == "SDP_ANSWER":
+                await viewer.take(payload["sdp"])
+            else:
+                await viewer.candidate(payload["candidate"])
+                return await connected(viewer)
+
+
+async def switchbot(session, url, viewer):
+    await kinesis(session, url, viewer, resolution=0, play_type=0)
+
+
+async def wyze(session, url, viewer):
+    async with session.get(url) as response:
+        found = await response.json()
+    assert found["result"] == "ok", found
+    await kinesis(session, found["signalingUrl"], viewer)
+
+
+async def openipc(session, url, viewer):
+    async with session.ws_connect(url) as ws:
+        async for message in ws:
+            frame = message.json()
+            if frame["reply"] == "webrtc_answer":
+                await ws.send_json({"req": "answer", "data": await viewer.answer(frame["data"]["sdp"])})
+            else:
+                await viewer.candidate(frame["data"]["candidate"])
+                return await connected(viewer)
+
+
+async def go2rtc(session, url, viewer):
+    async with session.ws_connect(url) as ws:
+        await ws.send_json({"type": "webrtc/offer", "value": await viewer.offer()})
+        async for message in ws:
+            frame = message.json()
+            if frame["type"] == "webrtc/answer":
+                await viewer.take(frame["value"])
+            elif frame["value"]:
+                await viewer.candidate(frame["value"])
+                return await connected(viewer)
+
+
+async def connected(viewer):
+    while viewer.pc.connectionState != "connected":
+        await asyncio.sleep(0.02)
+
+
+async def main(dialect, url, frames):
+    viewer = Viewer(audio=dialect not in ("creality", "switchbot"))
+    async with aiohttp.ClientSession() as session:
+        location = await globals()[dialect](session, url, viewer)
+        track = await asyncio.wait_for(viewer.tracks.get(), 10)
+        counters = [picture.read_frame(await asyncio.wait_for(track.recv(), 10)) for _ in range(frames)]
+        print(json.dumps(counters), flush=True)
+        if location:
+            async with session.delete(location) as response:
+                assert response.status == 200, response.status
+    await viewer.pc.close()
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
