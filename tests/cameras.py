@@ -18,7 +18,7 @@ SESSION = 100_000  # a camera's first session counts its pictures from here, its
 URLS = {
     "creality": ("http", "/call/webrtc_local", "#format=creality"),
     "whep": ("http", "/whep", ""),
-    "milestone": ("http", "/api", "#format=milestone#username=operator#password=sesame & more#cameraId=d2b4bc26-3e1b-4f4b-8b1d-0d9f1e3a7c55"),
+    "milestone": ("http", "/api", "#format=milestone#username=operator#password=sesame&more#cameraId=d2b4bc26-3e1b-4f4b-8b1d-0d9f1e3a7c55"),
     "wyze": ("http", "/signaling/camera1?kvs", "#format=wyze"),
     "kinesis": ("ws", "/kinesis?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=a%2Fb%3D", '#format=kinesis#client_id=viewer-7#ice_servers=[{"urls":["stun:127.0.0.1:9"]}]'),
     "switchbot": ("ws", "/switchbot", "#format=switchbot#resolution=sd#play_type=3#client_id=viewer-8#ice_servers=[]"),

@@ -36,6 +36,7 @@ class Viewer:
         self.tracks = asyncio.Queue()
         self.pc.on("track", lambda track: self.tracks.put_nowait(track) if track.kind == "video" else None)
         self.audio = audio
+        self.held, self.described = [], False
 
     async def offer(self):
         self.pc.addTransceiver("video", direction="recvonly")
@@ -44,16 +45,22 @@ class Viewer:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 
-    async def take(self, answer):
-        await self.pc.setRemoteDescription(RTCSessionDescription(repaired(answer), "answer"))
+    async def take(self, sdp, kind="answer"):
+        if not self.described:
+            self.described = True
+            await self.pc.setRemoteDescription(RTCSessionDescription(repaired(sdp), kind))
+            for line in self.held:
+                await self.candidate(line)
 
     async def answer(self, offer):
-        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.take(offer, "offer")
         await self.pc.setLocalDescription(await self.pc.createAnswer())
         return self.pc.localDescription.sdp
 
     async def candidate(self, line):
-        if line:
+        if not self.described:
+            self.held.append(line)
+        elif line:
             candidate = candidate_from_sdp(line.removeprefix("candidate:"))
             candidate.sdpMLineIndex = 0
             await self.pc.addIceCandidate(candidate)
@@ -78,7 +85,7 @@ async def whep(session, url, viewer):
 
 
 async def milestone(session, url, viewer):
-    form = {"client_id": "GrantValidatorClient", "grant_type": "password", "username": "operator", "password": "sesame & more"}
+    form = {"client_id": "GrantValidatorClient", "grant_type": "password", "username": "operator", "password": "sesame&more"}
     async with session.post(url + "/IDP/connect/token", data=form) as response:
         headers = {"Authorization": "Bearer " + (await response.json())["access_token"]}
     async with session.post(url + "/REST/v1/WebRTC/Session", json={"cameraId": "c"}, headers=headers) as response:
@@ -88,18 +95,39 @@ async def milestone(session, url, viewer):
         assert response.status == 200, response.status
 
 
-async def kinesis(session, url, viewer, **more):
+async def by_websocket(session, url, viewer, first, heard):
+    """Hands every frame to `heard` until the viewer is connected."""
     async with session.ws_connect(url) as ws:
-        offer = {"type": "offer", "sdp": await viewer.offer(), **more}
-        await ws.send_json({"action": "SDP_OFFER", "recipientClientId": "me", "messagePayload": wrap(offer)})
-        async for message in ws:
-            frame = message.json()
-            payload = unwrap(frame["messagePayload"])
-            if frame["messageType"] == "SDP_ANSWER":
-                await viewer.take(payload["sdp"])
-            else:
-                await viewer.candidate(payload["candidate"])
-                return await connected(viewer)
+
+        async def listen():
+            async for message in ws:
+                try:
+                    frame = message.json()
+                except ValueError:
+                    continue
+                await heard(ws, frame)
+
+        if first:
+            await ws.send_json(first)
+        listening = asyncio.ensure_future(listen())
+        async with asyncio.timeout(10):
+            while viewer.pc.connectionState != "connected":
+                if listening.done():
+                    await listening
+                await asyncio.sleep(0.02)
+        listening.cancel()
+
+
+async def kinesis(session, url, viewer, **more):
+    async def heard(ws, frame):
+        payload = unwrap(frame["messagePayload"])
+        if frame["messageType"] == "SDP_ANSWER":
+            await viewer.take(payload["sdp"])
+        elif frame["messageType"] == "ICE_CANDIDATE":
+            await viewer.candidate(payload["candidate"])
+
+    offer = {"type": "offer", "sdp": await viewer.offer(), **more}
+    await by_websocket(session, url, viewer, {"action": "SDP_OFFER", "recipientClientId": "me", "messagePayload": wrap(offer)}, heard)
 
 
 async def switchbot(session, url, viewer):
@@ -114,31 +142,23 @@ async def wyze(session, url, viewer):
 
 
 async def openipc(session, url, viewer):
-    async with session.ws_connect(url) as ws:
-        async for message in ws:
-            frame = message.json()
-            if frame["reply"] == "webrtc_answer":
-                await ws.send_json({"req": "answer", "data": await viewer.answer(frame["data"]["sdp"])})
-            else:
-                await viewer.candidate(frame["data"]["candidate"])
-                return await connected(viewer)
+    async def heard(ws, frame):
+        if frame["reply"] == "webrtc_answer" and not viewer.described:
+            await ws.send_json({"req": "answer", "data": await viewer.answer(frame["data"]["sdp"])})
+        elif frame["reply"] == "webrtc_candidate":
+            await viewer.candidate(frame["data"]["candidate"])
+
+    await by_websocket(session, url, viewer, None, heard)
 
 
 async def go2rtc(session, url, viewer):
-    async with session.ws_connect(url) as ws:
-        await ws.send_json({"type": "webrtc/offer", "value": await viewer.offer()})
-        async for message in ws:
-            frame = message.json()
-            if frame["type"] == "webrtc/answer":
-                await viewer.take(frame["value"])
-            elif frame["value"]:
-                await viewer.candidate(frame["value"])
-                return await connected(viewer)
+    async def heard(ws, frame):
+        if frame["type"] == "webrtc/answer":
+            await viewer.take(frame["value"])
+        elif frame["type"] == "webrtc/candidate" and frame["value"]:
+            await viewer.candidate(frame["value"])
 
-
-async def connected(viewer):
-    while viewer.pc.connectionState != "connected":
-        await asyncio.sleep(0.02)
+    await by_websocket(session, url, viewer, {"type": "webrtc/offer", "value": await viewer.offer()}, heard)
 
 
 async def main(dialect, url, frames):

@@ -17,6 +17,8 @@ def _trickled(session, sdp):
 
 async def _in_order(session, description, candidates):
     """Sends the description and the candidates, early, late or as they should come."""
+    if session.fault == "silence":
+        return
     if session.fault == "early":
         for send in candidates:
             await send()
@@ -118,18 +120,21 @@ async def openipc(camera, request):
     if socket.fault == "wrong_order":
         await socket.send({"reply": "webrtc_candidate", "data": {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}})
         await socket.send({"reply": "error", "data": "busy"})
+    if socket.fault in ("silence", "closed_early", "wrong_order"):
+        async for _ in socket.frames():
+            pass
+        return await _closed(socket, None)
     session = Session(camera, "openipc")
     sdp, lines = await session.offer()
     offer = {"reply": "webrtc_answer", "data": {"type": "offer", "sdp": _trickled(session, sdp)}}
     frames = [{"reply": "webrtc_candidate", "data": {"candidate": line, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": None}} for line in lines]
-    if socket.fault != "wrong_order":
-        asyncio.ensure_future(
-            _in_order(
-                session,
-                lambda: _offered(socket, offer),
-                [lambda frame=frame: socket.send(frame) for frame in frames],
-            )
+    asyncio.ensure_future(
+        _in_order(
+            session,
+            lambda: _offered(socket, offer),
+            [lambda frame=frame: socket.send(frame) for frame in frames],
         )
+    )
     answered, held = False, []
     async for frame in socket.frames():
         camera.say("frame", dialect="openipc", req=frame.get("req"))
@@ -139,7 +144,7 @@ async def openipc(camera, request):
                 await session.candidate(frame["data"])
             else:
                 held.append(frame["data"])
-        elif frame["req"] == "answer" and not answered and not session.ended:
+        elif frame["req"] == "answer" and not answered:
             assert isinstance(frame["data"], str), frame
             answered = True
             await session.accept(frame["data"])

@@ -12,6 +12,7 @@ from media import SESSION, Picture, Tone, loudness
 UNCONNECTED = 20  # seconds; then the camera gives a session up
 QUIET_BEFORE_GONE = 0.5
 SILENT = 15  # seconds that the sockets of a session that fell silent stay open
+aioice.ice.CONSENT_FAILURES = 2  # of 5 s each: cameras that wait half a minute for a peer that vanished make long tests
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]  # these cameras are on this machine
 
 
@@ -30,8 +31,7 @@ class Session:
         self.tasks = [asyncio.ensure_future(self._give_up())]
         picture = None if self.fault == "no_media" else Picture(self.number * SESSION, self._started)
         video = self.pc.addTransceiver(picture or "video", direction="sendonly")
-        codecs = ["VP8"] if self.fault == "no_h264" else ["H264"]
-        video.setCodecPreferences(capabilities("video", *codecs, *([] if dialect == "creality" else ["rtx"])))
+        video.setCodecPreferences(capabilities("video", "H264", *([] if dialect == "creality" else ["rtx"])))
         self.video = video.sender
         if dialect == "creality":
             self.video._ssrc = 1  # the printer's own
@@ -49,20 +49,29 @@ class Session:
     async def answer(self, offer):
         """The answer as this camera gives it: `(sdp, its candidate lines)`. The sdp holds them too."""
         self.say("offer", sdp=offer)
-        if self.fault == "late":  # only the other side can find the way, once it is told where
-            offer = "".join(line for line in offer.splitlines(True) if not line.startswith("a=candidate"))
-        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.pc.setRemoteDescription(RTCSessionDescription(self._heard(offer), "offer"))
         await self.pc.setLocalDescription(await self.pc.createAnswer())
-        return await self._told(offer)
+        return await self._told()
 
     async def offer(self):
         """As `answer`, where the camera offers."""
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        return await self._told(None)
+        return await self._told()
 
     async def accept(self, answer):
         self.say("answer", sdp=answer)
-        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        if not self.ended:
+            try:
+                await self.pc.setRemoteDescription(RTCSessionDescription(self._heard(answer), "answer"))
+            except (ValueError, AssertionError) as error:
+                self.say("disliked", error=str(error))
+                await self.end("its answer was not understood")
+
+    def _heard(self, sdp):
+        if self.fault != "late":
+            return sdp
+        # Only the other side can find the way, once it is told where.
+        return "".join(line for line in sdp.splitlines(True) if not line.startswith(("a=candidate", "a=end-of-candidates")))
 
     async def candidate(self, line):
         self.say("candidate", line=line)
@@ -73,7 +82,7 @@ class Session:
         candidate.sdpMLineIndex = 0
         await self.pc.addIceCandidate(candidate)
 
-    async def _told(self, offer):
+    async def _told(self):
         sdp = self.pc.localDescription.sdp
         if self.fault == "nowhere":
             await self.end("leads nowhere by intent")
@@ -83,7 +92,11 @@ class Session:
             sdp = "".join(line for line in sdp.splitlines(True) if not re.match("a=fingerprint:sha-(384|512)", line))
         elif self.fault == "invalid_sdp":
             sdp = "v=0\r\nm=video and nothing that follows makes sense\r\n"
+        elif self.fault == "no_h264":
+            await self.end("has no H.264 by intent")
+            sdp = as_mpeg4(sdp)
         elif self.fault == "no_video":
+            await self.end("has no video by intent")
             sdp = re.sub(r"m=video \d+", "m=video 0", sdp)
         if self.dialect == "creality" and self.fault not in ("invalid_sdp", "no_h264", "no_video"):
             sdp = as_the_printer_says_it(sdp)
@@ -149,6 +162,17 @@ class Session:
 
 async def _nothing(data, address):
     pass
+
+
+def as_mpeg4(sdp):
+    """Video of an old camera, which nobody has asked for."""
+    sdp = re.sub(r"(?m)^m=video (\S+) (\S+) .*?(\r?)$", r"m=video \1 \2 123\3", sdp)
+    head, *parts = re.split(r"(?m)^(?=m=)", sdp)
+    for number, part in enumerate(parts):
+        if part.startswith("m=video"):
+            kept = [line for line in part.splitlines(True) if not line.startswith(("a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=ssrc"))]
+            parts[number] = "".join(kept) + "a=rtpmap:123 MP4V-ES/90000\r\na=fmtp:123 profile-level-id=1\r\n"
+    return "".join([head, *parts])
 
 
 def as_the_printer_says_it(sdp):
