@@ -70,7 +70,7 @@ class Cameras:
         return f"webrtc:{scheme}{secure}://{userinfo}127.0.0.1:{port or self.port}{prefix}{path}{options}{more}"
 
     def tell(self, name="", **wish):
-        """To the control door: `fault=`, `times=`, `audio=`, `authorization=`, `redirect=`, `do="die" | "return" | "fall silent"`."""
+        """To the control door, whose words are listed in peers/camera/__main__.py."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.control}/{name}", data=json.dumps(wish).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=5) as response:
             return json.load(response)

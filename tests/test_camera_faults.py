@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from browser import until
-from cameras import URLS, Cameras
+from cameras import Cameras
 from relay import Relay, eventually, free_port
 
 # fault: words of which one must be in the error. The camera's own behaviour: peers/camera/faults.py, session.py.
@@ -93,7 +93,16 @@ ODD = {
 }
 BAD_CASES = [(dialect, fault) for dialect, faults in BAD.items() for fault in faults]
 ODD_CASES = [(dialect, fault) for dialect, faults in ODD.items() for fault in faults]
-HEALS = {dialect: fault for dialect, fault in zip(URLS, ["braces", "http_500", "patch_500", "not_ok", "closed_early", "truncated", "cut", "says_error"])}
+HEALS = {
+    "creality": "braces",
+    "whep": "empty",
+    "milestone": "patch_500",
+    "wyze": "not_ok",
+    "kinesis": "closed_early",
+    "switchbot": "truncated",
+    "openipc": "cut",
+    "go2rtc": "says_error",
+}
 
 # Attaches a viewer to each stream: what it is sent needs no decoding, its session with the relay is real.
 ATTACH = """
@@ -112,7 +121,8 @@ async ({ base, streams }) => {
 """
 FIRST_RETRY = 0.5  # seconds; doubles, and up to a quarter is added
 SLACK = 1.5  # more that a machine busy with all of this may need
-OBSERVED = 40  # seconds: a silent one takes 10, one that leads nowhere 15, and each has to be tried again
+OBSERVED = 30  # seconds: a silent one takes 10, one that leads nowhere 15, and each has to be tried again
+BEHAVES_AFTER = 3  # attempts, of the cameras that are to be seen again
 
 
 def name_of(dialect, fault):
@@ -125,6 +135,7 @@ class Observed:
     def __init__(self):
         self.errors, self.attempts, self.states = {}, {}, {}
         self.calm = []  # pictures of the stream that has nothing to do with all this
+        self.behave = set()  # cameras whose fault is over
 
     def take(self, streams):
         for name, stream in streams.items():
@@ -132,6 +143,11 @@ class Observed:
                 self.errors.setdefault(name, []).append(stream["last_error"])
             self.attempts[name] = max(self.attempts.get(name, 0), stream["attempts"])
             self.states.setdefault(name, set()).add(stream["state"])
+
+
+def starts(log, name):
+    """How often this stream's camera was dialled."""
+    return sum(f'stream="{name}"' in line and "source starts" in line and "source=webrtc" in line for line in log.splitlines())
 
 
 def open_files(relay):
@@ -160,7 +176,7 @@ def storm(tmp_path_factory, chromium):
         for dialect, fault in cases:
             name = name_of(dialect, fault)
             port = {"refused": closed, "untrusted": cameras.untrusted}.get(fault)
-            cameras.tell(name, fault=None if port else fault)
+            cameras.tell(name, fault=None if port else fault, fps=2)
             status, _, text = relay.ask("PATCH", f"/api/streams?name={name}&src={quote(cameras.url(dialect, name, port=port), safe='')}")
             assert status == 200, (name, text)
         observed = Observed()
@@ -170,10 +186,15 @@ def storm(tmp_path_factory, chromium):
         while time.monotonic() < end:
             observed.take(all_streams(relay))
             observed.calm.append((time.monotonic(), page.evaluate(packets)))
-            if all(observed.attempts.get(name_of(*case), 0) >= 2 for case in BAD_CASES):
+            for case in HEALS.items():
+                name = name_of(*case)
+                if name not in observed.behave and observed.attempts.get(name, 0) >= BEHAVES_AFTER:
+                    cameras.tell(name, fault=None)
+                    observed.behave.add(name)
+            observed.log = relay.log()
+            if all(observed.attempts.get(name_of(*case), 0) and starts(observed.log, name_of(*case)) >= 2 for case in BAD_CASES):
                 break
             time.sleep(0.25)
-        observed.log = relay.log()
         yield observed
     finally:
         page.close()
@@ -193,27 +214,26 @@ def test_a_bad_exchange_is_named_in_api_and_log_and_tried_again_on_time(storm, d
     assert all(error == error.strip() and "\n" not in error and len(error) < 400 for error in errors), errors
     told = [line for line in storm.log.splitlines() if f'stream="{name}"' in line and "source ended" in line]
     assert told and any(words.search(line) for line in told), told
-    assert storm.attempts[name] >= 2, "it is tried again"
-    if fault not in ("gone", "no_media"):
+    assert starts(storm.log, name) >= 2, "it is tried again"
+    if fault not in ("gone", "no_media") and name not in storm.behave:
         assert "live" not in storm.states[name], "nothing to see was promised"
     waits = [int(wait) / 1000 for line in told for wait in re.findall(r"retry_in=(\d+)ms", line)]
     expected = FIRST_RETRY
     for wait in waits:  # also after a source that connects and dies: only a healthy one starts over
         assert expected <= wait <= expected * 1.25 + 0.001, waits
         expected = min(expected * 2, 60)
-    begun = [line for line in storm.log.splitlines() if f'stream="{name}"' in line and "source starts" in line]
-    assert len(begun) >= 2, begun
 
 
 @pytest.mark.parametrize(("dialect", "fault"), ODD_CASES, ids=[name_of(*case) for case in ODD_CASES])
 def test_an_odd_exchange_is_no_reason_to_fail(storm, dialect, fault):
     name = name_of(dialect, fault)
-    storm.cameras.wait("sending", name, 5)
+    storm.cameras.wait("sending", name, 1)
     stream = storm.relay.stream(name)
     assert (stream["state"], stream["last_error"], storm.attempts[name]) == ("live", None, 0), stream
 
 
 def test_other_streams_notice_nothing(storm):
+    assert len(storm.calm) > 16, storm.calm
     for (before, low), (after, high) in zip(storm.calm[::8], storm.calm[8::8]):
         assert high - low >= (after - before) * 10 / 2, f"{high - low} pictures in {after - before:.1f} s"
 
@@ -229,13 +249,12 @@ def test_retries_come_when_they_were_said_to(storm):
             assert wait * 0.95 <= after - before <= wait * 1.25 + SLACK, (name, times)
 
 
-def test_each_is_seen_again_once_it_behaves(storm):
-    for dialect, fault in HEALS.items():
-        storm.cameras.tell(name_of(dialect, fault), fault=None)
-    for dialect, fault in HEALS.items():
-        name = name_of(dialect, fault)
-        eventually(lambda name=name: storm.relay.stream(name)["state"] == "live", 45, f"{name} is live")
-        assert storm.page.evaluate(f"attached['{name}'].connectionState") == "connected", "the same viewer, never connected anew"
+@pytest.mark.parametrize("dialect", HEALS)
+def test_a_camera_is_seen_again_once_it_behaves(storm, dialect):
+    name = name_of(dialect, HEALS[dialect])
+    eventually(lambda: storm.relay.stream(name)["state"] == "live", 10, f"{name} is live")
+    assert name in storm.behave and storm.relay.stream(name)["last_error"] is None
+    assert storm.page.evaluate(f"attached['{name}'].connectionState") == "connected", "the same viewer, never connected anew"
 
 
 def test_when_all_viewers_are_gone_nothing_is_left_of_it(storm):

@@ -1,6 +1,6 @@
-"""Dials the cameras of peers/camera in their dialects, as a relay does; prints what it decoded.
+"""Dials the cameras of peers/camera in their dialects, as a relay does; prints the counters of what it decoded.
 
-    python tests/peers/dial.py DIALECT URL SECONDS
+    python tests/peers/dial.py FRAMES DIALECT URL [DIALECT URL …]
 
 aiortc on both sides: what fails here is wrong with the cameras of these tests and not with the relay.
 """
@@ -161,17 +161,25 @@ async def go2rtc(session, url, viewer):
     await by_websocket(session, url, viewer, {"type": "webrtc/offer", "value": await viewer.offer()}, heard)
 
 
-async def main(dialect, url, frames):
+async def dial(dialect, url, frames):
     viewer = Viewer(audio=dialect not in ("creality", "switchbot"))
     async with aiohttp.ClientSession() as session:
-        location = await globals()[dialect](session, url, viewer)
+        location = await DIALECTS[dialect](session, url, viewer)
         track = await asyncio.wait_for(viewer.tracks.get(), 10)
         counters = [picture.read_frame(await asyncio.wait_for(track.recv(), 10)) for _ in range(frames)]
-        print(json.dumps(counters), flush=True)
         if location:
             async with session.delete(location) as response:
                 assert response.status == 200, response.status
     await viewer.pc.close()
+    return counters
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+DIALECTS = {each.__name__: each for each in (creality, whep, milestone, kinesis, switchbot, wyze, openipc, go2rtc)}
+
+
+async def main(frames, *cameras):
+    dials = await asyncio.gather(*(dial(*camera, int(frames)) for camera in zip(cameras[::2], cameras[1::2])))
+    print(json.dumps(dials))
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -14,7 +14,7 @@ from av import AudioFrame, VideoFrame
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
 import picture  # noqa: E402
 
-WIDTH, HEIGHT, FPS = 320, 240, 10
+WIDTH, HEIGHT = 320, 240
 SESSION = 100_000  # the first session's pictures count from here, the second's from twice this
 
 
@@ -23,16 +23,16 @@ class Picture(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, first, started):
+    def __init__(self, first, fps, started):
         super().__init__()
-        self.first, self.number, self.begun = first, 0, None
+        self.first, self.fps, self.number, self.begun = first, fps, 0, None
         self.started = started  # called with the number of the first picture
 
     async def recv(self):
         if self.begun is None:
             self.begun = time.monotonic()
             self.started(self.first)
-        await asyncio.sleep(max(0, self.begun + self.number / FPS - time.monotonic()))
+        await asyncio.sleep(max(0, self.begun + self.number / self.fps - time.monotonic()))
         frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
         luma = picture.draw(self.first + self.number, WIDTH, HEIGHT)
         plane = frame.planes[0]
@@ -40,7 +40,7 @@ class Picture(MediaStreamTrack):
         plane.update(b"".join(row.ljust(plane.line_size, b"\x60") for row in rows))
         for plane in frame.planes[1:]:
             plane.update(b"\x80" * plane.buffer_size)
-        frame.pts, frame.time_base = self.number * 90000 // FPS, fractions.Fraction(1, 90000)
+        frame.pts, frame.time_base = self.number * 90000 // self.fps, fractions.Fraction(1, 90000)
         self.number += 1
         return frame
 

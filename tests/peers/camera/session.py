@@ -29,7 +29,7 @@ class Session:
         self.pc.on("connectionstatechange", self._changed)
         self.pc.on("track", self._track)
         self.tasks = [asyncio.ensure_future(self._give_up())]
-        picture = None if self.fault == "no_media" else Picture(self.number * SESSION, self._started)
+        picture = None if self.fault == "no_media" else Picture(self.number * SESSION, camera.fps, self._started)
         video = self.pc.addTransceiver(picture or "video", direction="sendonly")
         video.setCodecPreferences(capabilities("video", "H264", *([] if dialect == "creality" else ["rtx"])))
         self.video = video.sender
