@@ -5,7 +5,6 @@ import pathlib
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 from relay import eventually, free_port
@@ -20,7 +19,11 @@ URLS = {
     "whep": ("http", "/whep", ""),
     "milestone": ("http", "/api", "#format=milestone#username=operator#password=sesame&more#cameraId=d2b4bc26-3e1b-4f4b-8b1d-0d9f1e3a7c55"),
     "wyze": ("http", "/signaling/camera1?kvs", "#format=wyze"),
-    "kinesis": ("ws", "/kinesis?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=a%2Fb%3D", '#format=kinesis#client_id=viewer-7#ice_servers=[{"urls":["stun:127.0.0.1:9"]}]'),
+    "kinesis": (
+        "ws",
+        "/kinesis?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=a%2Fb%3D",
+        '#format=kinesis#client_id=viewer-7#ice_servers=[{"urls":["stun:127.0.0.1:9"]}]',
+    ),
     "switchbot": ("ws", "/switchbot", "#format=switchbot#resolution=sd#play_type=3#client_id=viewer-8#ice_servers=[]"),
     "openipc": ("ws", "/webrtc_ws", "#format=openipc"),
     "go2rtc": ("ws", "/api/ws?src=camera1", ""),
@@ -44,7 +47,7 @@ class Cameras:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         ready = threading.Event()
         threading.Thread(target=self._read, args=[self.process.stdout, ready], daemon=True).start()
-        threading.Thread(target=lambda errors: self.errors.extend(errors), args=[self.process.stderr], daemon=True).start()
+        threading.Thread(target=self.errors.extend, args=[self.process.stderr], daemon=True).start()
         assert ready.wait(READY_SECONDS), f"the cameras are not ready: {self.errors}"
         return self
 
@@ -63,9 +66,10 @@ class Cameras:
             self.process.wait()
             self.process = None
 
-    def url(self, dialect, name="", port=None, more="", userinfo=""):
+    def url(self, dialect, name="", port=None, more="", userinfo="", secure=None):
+        """`port`: by default the plain one. `secure`: by default what the port speaks."""
         scheme, path, options = URLS[dialect]
-        secure = "s" if port in (self.tls, self.untrusted) else ""
+        secure = "s" if (port in (self.tls, self.untrusted) if secure is None else secure) else ""
         prefix = f"/{name}" if name else ""
         return f"webrtc:{scheme}{secure}://{userinfo}127.0.0.1:{port or self.port}{prefix}{path}{options}{more}"
 

@@ -15,6 +15,8 @@ from relay import Relay, eventually, free_port
 # fault: words of which one must be in the error. The camera's own behaviour: peers/camera/faults.py, session.py.
 SILENT = r"\b10 s\b|did not answer|no answer|timed? ?out"
 GONE = r"closed|ended|reset|cut|lost|gone|incomplete|hung up"
+GIANT = r"large|long|more than|at most|KiB|MiB|bytes|limit"
+PLAIN = r"TLS|handshake|https|wss"
 BAD_TEXT = r"JSON|base64"
 MEDIA = {
     "invalid_sdp": r"SDP|description",
@@ -32,9 +34,12 @@ HTTP = {
     "http_500": "500",
     "refused": "refused",
     "untrusted": "certificate",
+    "plain": PLAIN,
     "cut_early": GONE,
     "cut": GONE,
-    "giant": r"large|long|more than|at most|KiB|MiB|bytes|limit",
+    "drip": SILENT,
+    "giant": GIANT,
+    "endless": GIANT,
     **MEDIA,
 }
 WEBSOCKET = {
@@ -44,9 +49,10 @@ WEBSOCKET = {
     "http_500": "500",
     "refused": "refused",
     "untrusted": "certificate",
+    "plain": PLAIN,
     "closed_early": GONE,
     "cut": GONE,
-    "giant": HTTP["giant"],
+    "giant": GIANT,
     "not_json": rf"JSON|{SILENT}",
     "binary": rf"binary|text|{SILENT}",
     "empty": rf"empty|SDP|JSON|base64|{SILENT}",
@@ -75,7 +81,7 @@ BAD = {
         "no_url": "signalingUrl|URL",
         "bad_url": "gopher|URL|scheme",
         "bridge_cut": GONE,
-        "bridge_giant": HTTP["giant"],
+        "bridge_giant": GIANT,
         "bridge_not_json": "JSON",
     },
     "kinesis": {**WEBSOCKET, **WRAPPED},
@@ -165,7 +171,12 @@ def storm(tmp_path_factory, chromium):
     cameras = Cameras(directory).start()
     cases = BAD_CASES + ODD_CASES
     names = [name_of(*case) for case in cases]
-    relay = Relay(directory, {**{name: "test:?fps=1&size=160x90" for name in names}, "calm": "test:?fps=10"}, relay={"sessions": 400, "linger": "0s"}, environment=cameras.environment).start()
+    relay = Relay(
+        directory,
+        {**{name: "test:?fps=1&size=160x90" for name in names}, "calm": "test:?fps=10"},
+        relay={"sessions": 400, "linger": "0s"},
+        environment=cameras.environment,
+    ).start()
     page = chromium().new_page()
     try:
         fds = open_files(relay)
@@ -177,7 +188,8 @@ def storm(tmp_path_factory, chromium):
             name = name_of(dialect, fault)
             port = {"refused": closed, "untrusted": cameras.untrusted}.get(fault)
             cameras.tell(name, fault=None if port else fault, fps=2)
-            status, _, text = relay.ask("PATCH", f"/api/streams?name={name}&src={quote(cameras.url(dialect, name, port=port), safe='')}")
+            source = cameras.url(dialect, name, port=port, secure=True if fault == "plain" else None)
+            status, _, text = relay.ask("PATCH", f"/api/streams?name={name}&src={quote(source, safe='')}")
             assert status == 200, (name, text)
         observed = Observed()
         observed.relay, observed.cameras, observed.page, observed.fds = relay, cameras, page, fds

@@ -22,15 +22,18 @@ def script(directory, text, name="where"):
 def test_the_program_is_asked_again_at_every_dial_and_given_its_arguments(porthole, page, cameras, tmp_path):
     runs = tmp_path / "runs"
     # as of a cloud, whose addresses are good for one dial only
-    path = script(tmp_path, f"""echo "$# $1 $2" >> {runs}; echo "  {cameras.url("kinesis", "cloud").split("?")[0]}?dial=$(wc -l < {runs})#format=kinesis#client_id=$2  " """)
-    relay = porthole({"cam": f"echo:{path} --camera 'front door'"})
+    path = script(
+        tmp_path,
+        f"""echo "$# $1 $2 $3" >> {runs}; echo "  {cameras.url("kinesis", "cloud").split("?")[0]}?dial=$(wc -l < {runs})#format=kinesis#client_id=$2  " """,
+    )
+    relay = porthole({"cam": f"echo:{path} --camera door 'front yard'"})
     view(page, relay)
-    assert cameras.events("frame", "cloud", action="SDP_OFFER")[0]["recipient"] == "front door"
+    assert cameras.events("frame", "cloud", action="SDP_OFFER")[0]["recipient"] == "door"
     cameras.tell("cloud", do="die")
     cameras.tell("cloud", do="return")
     until(page, "readFrame(seen.video) >= 200000", 8000)
     assert [seen["path"] for seen in cameras.events("request", "cloud")] == ["/cloud/kinesis?dial=1", "/cloud/kinesis?dial=2"]
-    assert runs.read_text() == "2 --camera front door\n" * 2
+    assert runs.read_text() == "3 --camera door front yard\n" * 2
 
 
 @pytest.mark.parametrize(
@@ -40,15 +43,17 @@ def test_the_program_is_asked_again_at_every_dial_and_given_its_arguments(portho
         ("exit 3", "3"),
         ("true", "nothing"),
         ("echo gopher://camera", "gopher"),
-        ("echo echo:/bin/true", "echo"),
+        ("echo echo:{other}", "echo"),
     ],
     ids=["says-why", "fails", "says-nothing", "names-nothing-we-know", "names-another-program"],
 )
 def test_a_program_that_names_no_camera_is_named_with_the_reason(porthole, tmp_path, text, words):
-    relay = porthole({"cam": f"echo:{script(tmp_path, text)}"})
+    other = script(tmp_path, f"touch {tmp_path}/ran", "other")
+    relay = porthole({"cam": f"echo:{script(tmp_path, text.format(other=other))}"})
     status, _, told = relay.ask("POST", "/api/webrtc?src=cam", offer(), SDP)
     assert status == 502 and words in told, (status, told)
     assert words in relay.stream("cam")["last_error"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_program_that_never_ends_is_ended_after_ten_seconds_with_its_children(porthole, tmp_path):

@@ -8,6 +8,7 @@ from aiohttp import WSMsgType, web
 
 GIANT = 8 << 20
 FOREVER = 3600
+DRIP = 0.5
 STATUSES = {"http_401": 401, "http_403": 403, "http_404": 404, "http_500": 500, "http_503": 503}
 GARBAGE = "\x07 this is not what was asked for"
 
@@ -41,18 +42,23 @@ async def reply(camera, request, body, status=200, content_type="text/plain", he
     elif fault == "not_json":
         body = base64.b64encode(GARBAGE.encode()).decode() if content_type == "text/html" else GARBAGE
     data = body.encode()
-    if fault in ("cut", "giant"):
+    if fault in ("cut", "drip", "giant", "endless"):
         response = web.StreamResponse(status=status, headers=headers)
         response.content_type = content_type
-        response.content_length = GIANT if fault == "giant" else len(data)
+        if fault != "endless":
+            response.content_length = GIANT if fault == "giant" else len(data)
         await response.prepare(request)
-        if fault == "cut":
-            await response.write(data[: len(data) // 2])
-            request.transport.close()
-            return response
         try:
-            for _ in range(GIANT // 65536):
-                await response.write(b"A" * 65536)
+            if fault == "cut":
+                await response.write(data[: len(data) // 2])
+                request.transport.close()
+            elif fault == "drip":
+                for byte in data:
+                    await response.write(bytes([byte]))
+                    await asyncio.sleep(DRIP)
+            else:
+                for _ in range(GIANT // 65536):
+                    await response.write(b"A" * 65536)
         except ConnectionError:
             camera.say("hung up on")
         return response

@@ -68,7 +68,7 @@ async def kinesis(camera, request, dialect="kinesis"):
             asyncio.ensure_future(
                 _in_order(
                     session,
-                    lambda: socket.description(answer, "messagePayload", wrapped=True),
+                    lambda answer=answer: socket.description(answer, "messagePayload", wrapped=True),
                     [lambda frame=frame: socket.send(frame) for frame in frames],
                 )
             )
@@ -107,7 +107,7 @@ async def go2rtc(camera, request):
             asyncio.ensure_future(
                 _in_order(
                     session,
-                    lambda: socket.description(answer, "value"),
+                    lambda answer=answer: socket.description(answer, "value"),
                     [lambda value=value: socket.send({"type": "webrtc/candidate", "value": value}) for value in values],
                 )
             )
