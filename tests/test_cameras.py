@@ -144,6 +144,17 @@ def test_whep_follows_where_the_endpoint_moved(porthole, page, cameras, status):
     cameras.wait("deleted", name, 3)
 
 
+def test_whep_keeps_its_secret_from_another_host_that_the_endpoint_names(porthole, page, cameras):
+    name = "elsewhere"
+    cameras.tell(name, redirect=307, host=f"https://127.0.0.1:{cameras.tls}")
+    relay = porthole({"cam": cameras.url("whep", name, more="#bearer=secret")}, relay={"linger": "0s"}, environment=cameras.environment)
+    watch(page, relay, cameras, name)
+    page.evaluate("seen.pc.close()")
+    cameras.wait("deleted", name, 3)
+    told = [(seen["method"], seen.get("authorization")) for seen in cameras.events("request", name)]
+    assert told == [("POST", "Bearer secret"), ("POST", None), ("DELETE", None)], told
+
+
 @pytest.mark.parametrize(
     ("authorization", "userinfo", "more"),
     [("Bearer key:of/tests=", "", "#bearer=key:of/tests="), ("Basic Z3Vlc3Q6cEBzcw==", "guest:p%40ss@", "")],

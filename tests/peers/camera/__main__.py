@@ -14,7 +14,7 @@
 | go2rtc | /api/ws?src=… |
 
 What they see is printed, one JSON object a line. POST to the control port, /NAME, a JSON object to change a camera:
-{"fault": "silence", "times": 1}, {"audio": "pcmu"}, {"authorization": "Bearer x"}, {"redirect": 307}, {"fps": 2},
+{"fault": "silence", "times": 1}, {"audio": "pcmu"}, {"authorization": "Bearer x"}, {"redirect": 307, "host": ""}, {"fps": 2},
 {"number": 50} (of its latest session); or to make it do something: {"do": "die"} (its sessions end, its door closes),
 {"do": "return"}, {"do": "fall silent"}.
 """
@@ -36,7 +36,7 @@ import over_http  # noqa: E402
 import over_websocket  # noqa: E402
 
 MAX_BODY = 1 << 20
-CHANGES = ("fault", "times", "audio", "authorization", "redirect", "fps", "number")
+CHANGES = ("fault", "times", "audio", "authorization", "redirect", "host", "fps", "number")
 
 
 class Camera:
@@ -46,6 +46,7 @@ class Camera:
         self.fault = self.current = None
         self.times = None  # exchanges that the fault lasts; None for all
         self.audio = self.authorization = self.redirect = None
+        self.host = ""  # where a redirect leads to
         self.fps = 10
         self.dead = False
         self.number, self.sessions, self.whep, self.milestone = 0, set(), {}, {}

@@ -40,9 +40,9 @@ async def creality(camera, request):
 async def whep(camera, request):
     body = await _seen(camera, request, "whep")
     await refuse(camera, request)
-    elsewhere = camera.prefix + "/moved"
-    if camera.current == "redirect_loop" or camera.redirect and request.path != elsewhere:
-        return web.Response(status=camera.redirect or 307, headers={"Location": elsewhere})
+    moved = camera.prefix + "/moved"
+    if camera.current == "redirect_loop" or camera.redirect and request.path != moved:
+        return web.Response(status=camera.redirect or 307, headers={"Location": camera.host + moved})
     given = request.headers.get("Authorization")
     if camera.authorization and given != camera.authorization:
         return web.Response(status=401, text="who are you?", headers={"WWW-Authenticate": camera.authorization.split()[0]})
