@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import picture
+from cameras import Cameras
 from relay import Relay
 
 CHROMIUM = "/usr/bin/chromium"
@@ -44,6 +45,15 @@ def porthole(tmp_path):
             failures.append(str(failure))
         print(relay.log())
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory):
+    """Cameras of every dialect, one process for the tests of a file; a test names one of its own."""
+    started = Cameras(tmp_path_factory.mktemp("cameras")).start()
+    yield started
+    started.kill()
+    print("".join(started.errors))
 
 
 @pytest.fixture(scope="session")

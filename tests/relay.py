@@ -48,14 +48,16 @@ def eventually(probe, seconds, what):
 
 
 class Relay:
-    """`prefix`: command that runs it elsewhere (`ip netns exec …`). `media`: where the media port listens, `""` = everywhere. `arguments`: come before ours."""
+    """`prefix`: command that runs it elsewhere (`ip netns exec …`). `media`: where the media port listens, `""` = everywhere. `arguments`: come before ours.
+    `environment`: variables beside those of the tests."""
 
-    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, **sections):
+    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, environment=None, **sections):
         self.address = address
         self.http_port = http_port or free_port()
         self.media_port = free_media_port(taken=[self.http_port])
         self.prefix = list(prefix)
         self.arguments = list(arguments)
+        self.environment = {**os.environ, **(environment or {})}
         self.config = {
             "api": {"listen": f"{address}:{self.http_port}"},
             "webrtc": {
@@ -82,7 +84,12 @@ class Relay:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, BINARY, *self.arguments, "-c", json.dumps(self.config)], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.prefix, BINARY, *self.arguments, "-c", json.dumps(self.config)],
+                cwd=self.directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         eventually(self._answers, START_SECONDS, "the relay answers /api")
         return self
