@@ -1,11 +1,17 @@
-"""What every black-box test uses: relays, and Chromium."""
+"""What every black-box test uses: relays, Chromium, and a proxy as printers have it."""
+
+import http.server
+import os
+import socket
+import subprocess
+import threading
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 import picture
 from cameras import Cameras
-from relay import Relay
+from relay import Relay, eventually, free_port
 
 CHROMIUM = "/usr/bin/chromium"
 INSECURE_NAME = "camera.lan"  # leads to loopback, and is no secure context as "localhost" would be
@@ -23,6 +29,7 @@ CHROMIUM_FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
+    "--auto-select-desktop-capture-source=Entire screen",
 ]
 
 
@@ -79,11 +86,11 @@ def chromium(playwright):
 
 @pytest.fixture
 def new_page(chromium):
-    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test."""
+    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile."""
     contexts, complaints = [], []
 
-    def open_page(executable=CHROMIUM):
-        context = chromium(executable).new_context(permissions=["camera", "microphone"])
+    def open_page(executable=CHROMIUM, **more):
+        context = chromium(executable).new_context(permissions=["camera", "microphone"], **more)
         contexts.append(context)
         context.add_init_script(picture.SCRIPT)
         page = context.new_page()
@@ -100,3 +107,63 @@ def new_page(chromium):
 @pytest.fixture
 def page(new_page):
     return new_page()
+
+
+@pytest.fixture
+def nginx(tmp_path):
+    """nginx as printer images set it up: HTTP/1.0 to the relay, below /webcam/."""
+    processes = []
+
+    def start(relay):
+        port = free_port()
+        configuration = tmp_path / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""
+        configuration.write_text(f"""
+            {user} daemon off; pid {tmp_path}/nginx.pid; error_log stderr;
+            events {{}}
+            http {{
+              access_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;
+              fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;
+              server {{ listen 127.0.0.1:{port}; location /webcam/ {{ proxy_pass {relay.url}/; }} }}
+            }}""")
+        processes.append(subprocess.Popen(["/usr/sbin/nginx", "-p", str(tmp_path), "-c", str(configuration)]))
+
+        def answers():
+            assert processes[-1].poll() is None, "nginx ended by itself"
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        eventually(answers, 5, "nginx answers")
+        return port
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(5)
+
+
+@pytest.fixture
+def elsewhere():
+    """`elsewhere(html)` serves a page from another port of this host, as Fluidd's server does; gives its address."""
+    servers = []
+
+    def serve(html):
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(html.encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()

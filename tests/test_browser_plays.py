@@ -41,8 +41,8 @@ def test_names_of_streams_are_shown_as_text_and_never_as_markup(porthole, page):
 
 @pytest.mark.parametrize(
     ("query", "expected"),
-    [("", "udp"), ("&mode=ws", "udp"), ("&mode=tcp", "tcp"), ("&mode=ws,tcp", "tcp")],
-    ids=["WHEP", "WebSocket", "WHEP-and-TCP-only", "WebSocket-and-TCP-only"],
+    [("", "udp"), ("&mode=whep", "udp"), ("&mode=ws", "udp"), ("&mode=tcp", "tcp"), ("&mode=whep,tcp", "tcp"), ("&mode=ws,tcp", "tcp")],
+    ids=["what-it-likes", "WHEP", "WebSocket", "what-it-likes-and-TCP-only", "WHEP-and-TCP-only", "WebSocket-and-TCP-only"],
 )
 def test_the_stream_page_plays_over(porthole, page, query, expected):
     relay = porthole(CAMERA)
@@ -54,6 +54,7 @@ def test_the_stream_page_plays_over(porthole, page, query, expected):
     assert stats["codec"] == "H264" and stats["width"] == 640 and stats["height"] == 360, stats
     assert stats["audioCodec"] == "PCMU", stats
     assert stats["protocol"] == expected, stats
+    assert page.evaluate("porthole.signalling") == ("WHEP" if "whep" in query else "WebSocket")
     assert str(relay.media_port) in stats["remote"]["address"], stats
 
 

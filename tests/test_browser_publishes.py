@@ -44,7 +44,7 @@ def publish(page, relay, extra=""):
     wait_until_playing(page)
 
 
-@pytest.mark.parametrize("extra", ["", "&mode=tcp", "&mode=ws"], ids=["WHIP", "WHIP-and-TCP-only", "WebSocket"])
+@pytest.mark.parametrize("extra", ["", "&mode=whip", "&mode=whip,tcp", "&mode=ws"], ids=["what-it-likes", "WHIP", "WHIP-and-TCP-only", "WebSocket"])
 def test_what_one_browser_publishes_another_one_watches(porthole, new_page, extra):
     relay = porthole({"door": None})
     publisher, viewer = new_page(), new_page()
@@ -130,3 +130,77 @@ def test_a_browser_is_given_the_bitrate_that_its_picture_needs(porthole, new_pag
       return Math.max(0, ...estimates);
     }"""
     eventually(lambda: publisher.evaluate(sent) > 1_000_000, 8, "the browser believes in more than 1 Mbit/s")
+
+
+def test_the_publisher_sees_itself_what_was_agreed_on_and_who_watches(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publish(publisher, relay)
+    assert publisher.evaluate(PICTURE_CHANGES) >= 5, "the preview moves"
+    publisher.wait_for_selector("#figures:has-text('H264 · opus')", timeout=5000)
+    publisher.wait_for_selector("#figures:has-text('nobody now')", timeout=5000)
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+    publisher.wait_for_selector("#figures:has-text('1 viewer now')", timeout=5000)
+    viewer.goto("about:blank")
+    publisher.wait_for_selector("#figures:has-text('nobody now')", timeout=8000)
+
+
+def test_another_camera_is_picked_without_a_new_session(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publish(publisher, relay)
+    session = publisher.evaluate("porthole.id")
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+    publisher.wait_for_selector("#pickers", state="visible", timeout=3000)
+    names = publisher.locator("#cameras option").all_text_contents()
+    assert names[0] == "Usual camera" and names[-1] == "No camera" and any("fake_device" in name for name in names), names
+    before = publisher.evaluate("document.querySelector('video').srcObject.id")
+    publisher.select_option("#cameras", index=1)
+    until(publisher, f"document.querySelector('video').srcObject.id !== '{before}'", 5000)
+    assert viewer.evaluate(PICTURE_CHANGES) >= 5
+    assert publisher.evaluate("porthole.id") == session and publisher.evaluate("porthole.state") == "playing"
+
+
+def test_a_microphone_that_is_taken_away_goes_and_the_picture_stays(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher = new_page()
+    publish(publisher, relay)
+    publisher.wait_for_selector("#pickers", state="visible", timeout=3000)
+    publisher.select_option("#microphones", "none")
+    until(publisher, "porthole.media.getAudioTracks().length === 0", 5000)
+    wait_until_playing(publisher)
+    eventually(lambda: [m for p in relay.stream("door")["producers"] for m in p.get("medias", [])] == ["video, recvonly, H264"], 5, "the relay gets the picture alone")
+
+
+def test_a_screen_is_published_with_its_sound(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publisher.goto(f"{relay.url}/publish.html?dst=door&media=display+speaker")
+    publisher.click("#display")
+    wait_until_playing(publisher)
+    assert not publisher.is_visible("#pickers")
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+
+
+def test_a_publisher_survives_a_crash_of_the_relay(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publish(publisher, relay)
+    relay.kill()
+    until(publisher, "porthole.state === 'failed' || porthole.state === 'connecting'", 30000)
+    relay.start()
+    wait_until_playing(publisher, 30000)
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+    assert viewer.evaluate(PICTURE_CHANGES) >= 5
+
+
+def test_an_insecure_page_leads_to_https(porthole, page):
+    relay = porthole({"door": None})
+    page.goto(f"http://{INSECURE_NAME}:{relay.http_port}/publish.html?dst=door")
+    assert page.is_visible("#trust") and "tls: auto" in page.text_content("#trust")
+    assert page.get_attribute("#trust a", "href") == "trust.html"
+    assert not page.is_visible("#choice")

@@ -34,9 +34,11 @@ impl Dialect {
         }
     }
 
-    pub fn answer(self, sdp: &str) -> String {
+    /// `session`: the session's id, so that a page can end it and ask about it. Only browsers read the bare dialect;
+    /// they pass over keys that they do not know.
+    pub fn answer(self, sdp: &str, session: &str) -> String {
         match self {
-            Self::Bare => json!({"type": "webrtc/answer", "value": sdp}),
+            Self::Bare => json!({"type": "webrtc/answer", "value": sdp, "session": session}),
             Self::Object => json!({"type": "webrtc", "value": {"type": "answer", "sdp": sdp}}),
         }
         .to_string()
@@ -94,8 +96,9 @@ mod tests {
 
     #[test]
     fn answers_speak_the_dialect_of_the_offer() {
-        assert_eq!(Dialect::Bare.answer("v=0"), r#"{"type":"webrtc/answer","value":"v=0"}"#);
-        let object: Value = serde_json::from_str(&Dialect::Object.answer("v=0")).unwrap();
+        let bare: Value = serde_json::from_str(&Dialect::Bare.answer("v=0", "0a1b")).unwrap();
+        assert_eq!(bare, json!({"type": "webrtc/answer", "value": "v=0", "session": "0a1b"}));
+        let object: Value = serde_json::from_str(&Dialect::Object.answer("v=0", "0a1b")).unwrap();
         assert_eq!(object, json!({"type": "webrtc", "value": {"type": "answer", "sdp": "v=0"}}));
     }
 

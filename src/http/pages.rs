@@ -23,10 +23,17 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
-static FILES: [File; 13] = [
+static FILES: [File; 20] = [
     file("/", HTML, include_bytes!("../web/index.html")),
     file("/index.html", HTML, include_bytes!("../web/index.html")),
     file("/index.js", SCRIPT, include_bytes!("../web/index.js")),
+    file("/wall", HTML, include_bytes!("../web/wall.html")),
+    file("/wall.html", HTML, include_bytes!("../web/wall.html")),
+    file("/wall.js", SCRIPT, include_bytes!("../web/wall.js")),
+    file("/links.html", HTML, include_bytes!("../web/links.html")),
+    file("/links.js", SCRIPT, include_bytes!("../web/links.js")),
+    file("/qr.js", SCRIPT, include_bytes!("../web/qr.js")),
+    file("/remember.js", SCRIPT, include_bytes!("../web/remember.js")),
     file("/stream.html", HTML, include_bytes!("../web/stream.html")),
     file("/webrtc.html", HTML, include_bytes!("../web/stream.html")),
     file("/stream.js", SCRIPT, include_bytes!("../web/stream.js")),
@@ -72,11 +79,13 @@ fn with_servers(page: &[u8], links: &[String]) -> Vec<u8> {
     page.replacen("</head>", &format!("{metas}</head>"), 1).into_bytes()
 }
 
-/// Own scripts only. Fluidd and Mainsail show the player in a frame from another port of the same host, hence
+/// Own scripts only, and none that turns text into markup: with Trusted Types and no policy for them, `innerHTML` and its
+/// like throw, so that names and errors can only become text. Fluidd and Mainsail show the player in a frame from another port of the same host, hence
 /// `frame-ancestors`, and no `X-Frame-Options`, which could not say that. The grammar has no IPv6 addresses.
 fn security_policy(host: Option<&str>, frame_origins: &[String]) -> String {
     let mut policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
-        img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; \
+        require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'self'"
         .to_owned();
     if let Some(Authority { name, .. }) = host.and_then(Authority::parse).filter(|host| !host.name.contains(':')) {
         policy += &format!(" http://{name}:* https://{name}:*");

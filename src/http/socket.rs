@@ -246,7 +246,7 @@ impl Socket {
         match result {
             Ok(answer) => {
                 let id = answer.id.clone();
-                self.say(dialect.answer(&answer.sdp)).await?;
+                self.say(dialect.answer(&answer.sdp, &answer.id)).await?;
                 if number == self.newest {
                     let early = std::mem::take(&mut self.early);
                     if !early.is_empty() {

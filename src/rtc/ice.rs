@@ -212,6 +212,15 @@ impl Ice {
         self.consent
     }
 
+    /// Media came that only this peer can have protected: somebody who sends wants the connection. FFmpeg, as a WHIP
+    /// publisher, answers no check once it streams; RFC 7675 asks for answers before one sends, and to a publisher goes
+    /// nothing but reports and requests for keyframes.
+    pub fn media_came(&mut self, now: Instant) {
+        if self.consent.is_some() {
+            self.consent = Some(now + CONSENT_LOST);
+        }
+    }
+
     /// Checks a candidate of the peer from one of our sockets.
     pub fn add_remote(&mut self, now: Instant, socket: Socket, remote: SocketAddr, priority: u32) {
         if self.pairs.iter().any(|pair| pair.route.socket == socket && pair.route.remote == remote) {

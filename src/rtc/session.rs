@@ -216,13 +216,13 @@ impl Session {
                 return outcome;
             }
             Some(20..=63) => self.dtls_datagram(now, bytes, out, events),
-            Some(128..=191) if bytes.len() >= 8 => self.media_datagram(bytes, events),
+            Some(128..=191) if bytes.len() >= 8 => self.media_datagram(now, bytes, events),
             _ => {}
         }
         Outcome::Accepted
     }
 
-    fn media_datagram(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
+    fn media_datagram(&mut self, now: Instant, bytes: &[u8], events: &mut Vec<Event>) {
         let Some(keys) = &mut self.keys else { return };
         // RFC 5761 section 4: 192..=223 in the second byte is RTCP.
         let rtcp = (192..=223).contains(&bytes[1]);
@@ -236,6 +236,7 @@ impl Session {
                 events.push(Event::Rtcp(plain));
             }
         } else if let Ok(plain) = keys.incoming.decrypt_rtp(bytes) {
+            self.ice.media_came(now);
             events.push(Event::Rtp(plain));
         }
     }

@@ -1,5 +1,6 @@
 // The list of streams, with a silent live picture for those in view.
-import { PortholePlayer } from './porthole.js';
+import './porthole.js';
+import { recall } from './remember.js';
 
 const REFRESH_MS = 2000;
 const PREVIEWS = 4; // decoders are scarce on phones
@@ -20,9 +21,8 @@ function describe({ state, producers, last_error: error }) {
 class Card {
   constructor(name) {
     this.name = name;
-    this.root = template.content.firstElementChild.cloneNode(true);
+    this.root = document.importNode(template.content.firstElementChild, true);
     const part = (selector) => this.root.querySelector(selector);
-    this.over = part('.over');
     this.pill = part('.pill');
     this.detail = part('.detail');
     this.viewers = part('.viewers');
@@ -30,8 +30,10 @@ class Card {
     part('.name').textContent = name;
     part('.card').href = `stream.html?src=${encodeURIComponent(name)}`;
     this.publish.href = `publish.html?dst=${encodeURIComponent(name)}`;
-    this.player = new PortholePlayer(part('video'), { src: name, audio: false });
-    this.player.addEventListener('state', () => this.showPlayer());
+    part('.links').href = `links.html?src=${encodeURIComponent(name)}`;
+    this.player = part('porthole-player');
+    recall(this.player, name);
+    this.player.addEventListener('state', () => this.root.classList.toggle('playing', this.player.state === 'playing'));
     this.inView = false;
   }
 
@@ -46,10 +48,10 @@ class Card {
     this.publish.hidden = this.playable;
   }
 
-  showPlayer() {
-    const { state, reason } = this.player;
-    this.root.classList.toggle('playing', state === 'playing');
-    this.over.textContent = reason || (state === 'connecting' ? 'Connecting…' : '');
+  play(on) {
+    if (on && !this.player.src) this.player.src = this.name;
+    else if (on) this.player.start();
+    else if (this.player.src) this.player.stop();
   }
 }
 
@@ -64,12 +66,7 @@ const watch = new IntersectionObserver((entries) => {
 function choosePreviews() {
   let free = document.hidden ? 0 : PREVIEWS;
   for (const card of cards.values()) {
-    if (card.inView && card.playable && free > 0) {
-      free--;
-      card.player.start();
-    } else {
-      card.player.stop();
-    }
+    card.play(card.inView && card.playable && free-- > 0);
   }
 }
 
@@ -77,7 +74,6 @@ function show(streams) {
   const names = Object.keys(streams);
   for (const [name, card] of cards) {
     if (Object.hasOwn(streams, name)) continue;
-    card.player.stop();
     watch.unobserve(card.root);
     card.root.remove();
     cards.delete(name);

@@ -1,56 +1,36 @@
-// One stream with sound, full screen and everything known about its connection.
-// ?src=NAME  &mode=ws|tcp|ws,tcp (also webrtc/tcp)  &media=video (no sound)
-import { PortholePlayer } from './porthole.js';
+// One stream with everything known about its connection. In a frame of another page: the player alone.
+// ?src=NAME  &mode=ws|whep|tcp|ws,tcp (also webrtc/tcp)  &media=video (no sound)  &crosshair  &rotate=90  &mirror  &flip
+import './porthole.js';
+import { remember } from './remember.js';
 
 const query = new URLSearchParams(location.search);
 if (query.has('dst') && !query.has('src')) location.replace(`publish.html${location.search}`);
+else if (query.getAll('src').length > 1) location.replace(`wall.html${location.search}`);
 
 const $ = (id) => document.getElementById(id);
 const src = query.get('src') ?? '';
 const modes = (query.get('mode') ?? '').split(/[^a-z]+/);
 const media = query.get('media');
-const video = $('video');
-const player = new PortholePlayer(video, {
-  src,
-  ws: modes.includes('ws'),
-  tcp: modes.includes('tcp'),
-  audio: !media || media.includes('audio'),
-  inspect: true,
-});
+const framed = self !== top;
+document.documentElement.classList.toggle('framed', framed);
+
+const player = document.createElement('porthole-player');
+const set = (name, on) => on && player.setAttribute(name, on === true ? '' : on);
+set('src', src);
+set('signal', ['ws', 'whep'].find((mode) => modes.includes(mode)));
+set('tcp', modes.includes('tcp'));
+set('silent', Boolean(media) && !media.includes('audio'));
+set('inspect', !framed);
+set('pause-hidden', framed);
+for (const name of ['crosshair', 'rotate', 'mirror', 'flip']) set(name, query.has(name) && (query.get(name) || true));
 window.porthole = player;
 
 const WORDS = { stopped: 'stopped', connecting: 'connecting', waiting: 'waiting', playing: 'live', failed: 'no picture' };
 
-/** In trouble until a picture moves: a next try hides nothing. */
-let trouble = false;
-function troubled(state) {
-  trouble = state === 'failed' || (trouble && state !== 'playing' && state !== 'stopped');
-  return trouble;
-}
-
 function showState() {
-  const { state, reason, blocked } = player;
+  const { state } = player;
   $('pill').className = `pill ${state === 'playing' ? 'live' : state === 'failed' ? 'failing' : 'waiting'}`;
   $('pill').textContent = WORDS[state];
-  $('stage').classList.toggle('playing', state === 'playing' && !blocked);
-  const text = blocked ? 'Tap the picture to start it.' : reason || (state === 'connecting' ? 'Connecting…' : '');
-  if ($('over').textContent !== text) $('over').textContent = text;
-  $('over').parentElement.hidden = !text;
-  $('doctor').hidden = !troubled(state);
-  showSound();
-}
-
-function showSound() {
-  const audio = Boolean(player.stats.audioCodec);
-  $('sound').hidden = !audio || !video.muted || player.state !== 'playing';
-  $('mute').hidden = !audio || !$('sound').hidden;
-  $('mute').textContent = video.muted ? 'Sound on' : 'Sound off';
-}
-
-function toggleSound() {
-  video.muted = !video.muted;
-  player.play();
-  showSound();
 }
 
 const ms = (value) => (value >= 0 ? `${value.toFixed(1)} ms` : '');
@@ -79,7 +59,7 @@ function showFigures() {
       relay.sent && `${count(relay.sent.packets)} packets sent, ${count(relay.sent.retransmitted)} again`,
       relay.reason,
     ].filter(Boolean).join(' · ') : ''],
-    ['Signalling', `${player.options.ws ? 'WebSocket' : 'WHEP'}${player.options.tcp ? ', TCP only' : ''}`],
+    ['Signalling', player.signalling && `${player.signalling}${player.hasAttribute('tcp') ? ', TCP only' : ''}`],
     ['Next try', player.state === 'failed' && seconds > 0 ? `in ${seconds} s` : ''],
   ];
   const list = $('figures');
@@ -97,23 +77,16 @@ function showFigures() {
 }
 
 player.addEventListener('state', showState);
-player.addEventListener('stats', showSound);
+document.addEventListener('keydown', (event) => player.handleKey(event));
 setInterval(showFigures, 1000);
-$('sound').addEventListener('click', toggleSound);
-$('mute').addEventListener('click', toggleSound);
-video.addEventListener('click', () => player.blocked && player.play());
-$('full').addEventListener('click', () => {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else if ($('stage').requestFullscreen) $('stage').requestFullscreen();
-  else video.webkitEnterFullscreen?.(); // iPhones know only the video itself
-});
-
+$('stage').append(player);
+remember(player, src);
+$('links').href = `links.html?src=${encodeURIComponent(src)}`;
 if (src) {
   document.title = `${src} · Porthole`;
   $('name').textContent = src;
-  player.start();
 } else {
-  $('over').textContent = 'The address names no stream: it should end in ?src=NAME.';
-  $('pill').hidden = true;
+  $('name').textContent = 'The address names no stream: it should end in ?src=NAME.';
+  $('links').hidden = $('pill').hidden = true;
 }
 showFigures();
