@@ -1,5 +1,6 @@
 """The links page: every address that it shows leads somewhere, for people, for cameras and for programs."""
 
+import base64
 import html
 import io
 import json
@@ -129,18 +130,28 @@ def test_the_element_for_other_pages_plays_as_it_is_written(relay, page, elsewhe
     until(page, "document.querySelector('porthole-player')?.state === 'playing'", PLAYING_MS)
 
 
+def test_a_page_opened_on_the_relay_itself_gives_links_for_other_devices(porthole, page):
+    relay = porthole(CAMERA, media="")
+    told = [a["ip"] for a in json.loads(relay.get("/api/status")[2])["addresses"] if a["told"] and not a["ip"].startswith("127.")]
+    page.goto(f"{relay.url}/links.html?src=studio")
+    until(page, "window.porthole?.state === 'listed'", 5000)
+    link = urllib.parse.urlsplit(page.locator(".rows .link").first.text_content())
+    assert link.hostname in told and link.port == relay.http_port
+    page.select_option("#address", relay.url + "/")
+    assert page.locator(".rows .link").first.text_content().startswith(relay.url)
+
+
 def pixels(png):
-    """`(bytes as RGBA, width, height)`"""
+    """`[RGBA in base64, width, height]`"""
     with av.open(png, format="png_pipe") as file:
         frame = next(file.decode(video=0)).reformat(format="rgba")
-    return list(frame.to_ndarray().tobytes()), frame.width, frame.height
+    return [base64.b64encode(frame.to_ndarray().tobytes()).decode(), frame.width, frame.height]
 
 
 def scan(reader, element):
     reader.goto("about:blank")
-    reader.evaluate(f"{{ const module = {{ exports: {{}} }}; const exports = module.exports; {READER}; window.jsQR = module.exports.default ?? module.exports; }}")
-    data, width, height = pixels(io.BytesIO(element))
-    return reader.evaluate("([data, width, height]) => jsQR(new Uint8ClampedArray(data), width, height)?.data", [data, width, height])
+    reader.evaluate(f"{{ const module = {{ exports: {{}} }}; const exports = module.exports; {READER}; window.jsQR = module.exports.default ?? module.exports; }} true")
+    return reader.evaluate("([data, width, height]) => jsQR(Uint8ClampedArray.from(atob(data), (byte) => byte.charCodeAt(0)), width, height)?.data", pixels(io.BytesIO(element)))
 
 
 def test_a_phone_that_scans_the_screen_gets_the_address_that_is_shown(relay, page, new_page):

@@ -18,7 +18,7 @@ KIB = 1024
 
 # what it shows: address, and an expression that is true when it does
 PAGES = {
-    "index": ("/", "document.querySelector('.pill.live')"),
+    "index": ("/", "document.querySelector('.cards > li.playing')"),
     "stream": ("/stream.html?src=printer", "window.porthole?.state === 'playing' && porthole.stats.width"),
     "stream-failed": ("/stream.html?src=garage", "window.porthole?.state === 'failed'"),
     "stream-unknown": ("/stream.html?src=nobody", "window.porthole?.state === 'failed'"),
@@ -27,7 +27,7 @@ PAGES = {
     "publish-sending": ("/publish.html?dst=studio&media=camera+microphone", "window.porthole?.state === 'playing' && porthole.stats.width"),
     "doctor": ("/doctor.html", "window.porthole?.state === 'examined'"),
     "links": ("/links.html?src=printer", "window.porthole?.state === 'listed'"),
-    "wall": ("/wall", "document.querySelectorAll('[data-state=playing]').length >= 2"),
+    "wall": ("/wall", "document.querySelector('[data-state=playing]')"),
 }
 # what a reader does there before another look: expressions
 ACTS = {
@@ -161,8 +161,8 @@ def test_a_verdict_with_markup_stays_text(porthole, page):
 
     def poison(route):
         report = json.loads(relay.get("/api/doctor")[2])
-        for stream in report["streams"]:
-            stream["verdict"] = {"code": words, "sentence": words, "remedy": words}
+        for found in [*report["streams"], *report["past"], *report["sessions"]]:
+            found["verdict"] = {"code": words, "sentence": words, "remedy": words}
         route.fulfill(json=report)
 
     page.route("**/api/doctor*", poison)

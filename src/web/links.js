@@ -125,7 +125,7 @@ const bracket = (ip) => (ip.includes(':') ? `[${ip}]` : ip);
 async function otherHosts() {
   const response = await fetch('api/status', { signal: AbortSignal.timeout(5000), cache: 'no-store' });
   const { addresses } = await response.json();
-  return addresses.map(({ ip }) => ip).filter((ip) => !/^(127\.|::1$|fe80:|169\.254\.)/.test(ip)).map(bracket);
+  return addresses.filter(({ told, ip }) => told && !/^(127\.|::1$|fe80:|169\.254\.)/.test(ip)).map(({ ip }) => bracket(ip));
 }
 
 async function start() {
