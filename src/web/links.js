@@ -56,7 +56,7 @@ export function linksOf(name, base) {
     ['Command lines', [
       ['FFmpeg, publish', `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -c:v libx264 -profile:v baseline -pix_fmt yuv420p -preset ultrafast -tune zerolatency -g 60 -b:v 2M -c:a libopus -ac 2 -f whip ${quoted(whip)}`,
         'Sends a test picture; put your own source in place of both -i. FFmpeg 8 or later.'],
-      ['GStreamer, watch', `gst-launch-1.0 whepsrc whep-endpoint=${quoted(whep)} video-caps='application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000' ! rtph264depay ! h264parse ! avdec_h264 ! videoconvert ! autovideosink`,
+      ['GStreamer, watch', `gst-launch-1.0 whepsrc whep-endpoint=${quoted(whep)} video-caps='application/x-rtp,media=video,encoding-name=H264,payload=102,clock-rate=90000' ! application/x-rtp,media=video ! rtph264depay ! h264parse ! avdec_h264 ! videoconvert ! autovideosink`,
         'Opens a window with the picture. The plugin webrtchttp of gst-plugins-rs has whepsrc.'],
       ['GStreamer, publish', `gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,width=1280,height=720,framerate=30/1 ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=2000 key-int-max=60 ! video/x-h264,profile=constrained-baseline ! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000 ! whipsink whip-endpoint=${quoted(whip)}`,
         'Sends a test picture; put your own source in place of videotestsrc. The plugin webrtchttp has whipsink.'],

@@ -45,7 +45,7 @@ async fn both_dialects_get_an_answer_and_then_candidates() {
         say(&mut socket, json!({"type": "webrtc/candidate", "value": CANDIDATE})).await;
         say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0"})).await;
         let answer = hear(&mut socket).await;
-        assert_eq!(answer, json!({"type": "webrtc/answer", "value": "v=0\r\ns=webrtc \r\n"}));
+        assert_eq!(answer, json!({"type": "webrtc/answer", "value": "v=0\r\ns=webrtc \r\n", "session": super::ID}));
         let own = json!({"type": "webrtc/candidate", "value": "candidate:1 1 udp 1 10.0.0.1 8555 typ host"});
         assert_eq!(hear(&mut socket).await, own);
 

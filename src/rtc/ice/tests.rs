@@ -178,6 +178,23 @@ fn consent_ends_when_nobody_answers() {
 }
 
 #[test]
+fn a_publisher_that_sends_media_and_answers_no_check_keeps_its_consent() {
+    let mut net = Net::new(true, false, |_| false);
+    net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+    net.b.media_came(net.now);
+    assert_eq!(net.b.consent_deadline(), None, "there is no consent before there is a route");
+    net.run(Duration::from_secs(1));
+    net.lose = |_| true;
+    for _ in 0..20 {
+        net.run(Duration::from_secs(1));
+        net.b.media_came(net.now);
+    }
+    assert!(net.b.consent_deadline().unwrap() > net.now);
+    net.run(Duration::from_secs(16));
+    assert!(net.b.consent_deadline().unwrap() < net.now, "and loses it with the media");
+}
+
+#[test]
 fn a_restart_keeps_the_route_until_there_is_a_new_one() {
     let mut net = Net::new(true, false, |_| false);
     net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
