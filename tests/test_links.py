@@ -226,6 +226,6 @@ def test_the_gstreamer_commands_encode_and_decode_h264_around_their_whip_and_whe
     assert watch[1:3] == ["whepsrc", f"whep-endpoint={shown['WHEP']}"] and watch[-1] == "autovideosink"
     assert watch[3].startswith("video-caps=") and "payload=102" in watch[3], "96 is what whepsrc gives to sound"
     source = [word if word != "is-live=true" else "num-buffers=60" for word in publish[1:-3]]
-    pipeline = ["gst-launch-1.0", "-q", *source, *watch[watch.index("!") : -1], "fakesink"]
+    pipeline = ["gst-launch-1.0", "-q", *source, "!", "identity", *watch[watch.index("!") : -1], "fakesink"]
     told = subprocess.run(pipeline, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0 and "ERROR" not in told.stderr, told
