@@ -149,8 +149,10 @@ pub fn format_name(url: &str) -> String {
 
 /// How signalling with a source goes: `http`, `ws`, or nothing.
 pub fn protocol(url: &str) -> &'static str {
-    let rest = url.strip_prefix("webrtc:").unwrap_or_default();
-    [("ws", "ws"), ("http", "http")].iter().find(|(start, _)| rest.starts_with(start)).map_or("", |(_, name)| name)
+    match Kind::of(url) {
+        Ok(Kind::WebRtc(target)) => target.format.protocol(),
+        _ => "",
+    }
 }
 
 /// Schemes of the sources that there are.
@@ -178,12 +180,66 @@ impl Kind {
     }
 }
 
-/// A source URL for logs and lists: user name and password are masked.
+/// Parameters behind a `#` that are secrets.
+const SECRETS: [&str; 4] = ["bearer", "credential", "ice_servers", "password"];
+
+/// A source URL for logs and lists: user name, password and other secrets are masked.
 pub fn public_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None => url.to_owned(),
+    let (address, params) = url.split_once('#').map_or((url, None), |(address, params)| (address, Some(params)));
+    let mut shown = match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+            match rest[..authority].rfind('@') {
+                Some(at) => format!("{scheme}://***{}", &rest[at..]),
+                None => address.to_owned(),
+            }
+        }
+        None => address.to_owned(),
+    };
+    for param in params.into_iter().flat_map(|params| params.split('#')) {
+        match param.split_once('=') {
+            Some((key, value)) if SECRETS.contains(&key) && !matches!(value, "" | "[]") => {
+                shown.push_str(&format!("#{key}=***"));
+            }
+            _ => shown.push_str(&format!("#{param}")),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_shown() {
+        for (url, shown) in [
+            ("rtsp://u:p@cam/1?x=a@b", "rtsp://***@cam/1?x=a@b"),
+            ("webrtc:http://cam/whep#bearer=key:of/tests=", "webrtc:http://cam/whep#bearer=***"),
+            (
+                "webrtc:ws://cam/#format=openipc#ice_servers=[{\"credential\":\"p\"}]",
+                "webrtc:ws://cam/#format=openipc#ice_servers=***",
+            ),
+            (
+                "webrtc:ws://cam/#format=openipc#ice_servers=[]#insecure",
+                "webrtc:ws://cam/#format=openipc#ice_servers=[]#insecure",
+            ),
+            (
+                "webrtc:https://u:p@h/api#format=milestone#username=a#password=b=c",
+                "webrtc:https://***@h/api#format=milestone#username=a#password=***",
+            ),
+            ("test:?fps=5", "test:?fps=5"),
+        ] {
+            assert_eq!(public_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn kinds_are_known_by_their_urls() {
+        assert_eq!(format_name("webrtc:http://p:8000/call/webrtc_local#format=creality"), "webrtc/creality");
+        assert_eq!(exclusive("webrtc:http://p:8000/call/webrtc_local#format=creality").as_deref(), Some("p:8000"));
+        assert_eq!(exclusive("webrtc:http://p:8000/whep"), None);
+        assert_eq!(protocol("webrtc:http://b/signaling/a?kvs#format=wyze"), "ws");
+        assert!(check("rtsp://cam").unwrap_err().contains("only echo: test: webrtc:"));
     }
 }

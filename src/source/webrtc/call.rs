@@ -68,6 +68,8 @@ impl Section {
 pub struct Call {
     identity: Arc<Identity>,
     local: Credentials,
+    /// As the attribute writes it.
+    fingerprint: String,
     session_id: u64,
     begun: Instant,
     offered: Vec<OfferedMedia>,
@@ -102,6 +104,7 @@ impl Call {
         Ok(Self {
             local: Credentials { ufrag: text(&random[..8]), pwd: text(&random[8..32]) },
             session_id: u64::from(number(32)) << 30 | u64::from(number(36)) >> 2,
+            fingerprint: format!("sha-256 {}", identity.fingerprint),
             intake: Intake { ssrc: number(40).max(1), ..Intake::default() },
             identity,
             begun: now,
@@ -134,7 +137,7 @@ impl Call {
             version: 1,
             ufrag: &self.local.ufrag,
             pwd: &self.local.pwd,
-            fingerprint: &self.identity.fingerprint,
+            fingerprint: &self.fingerprint,
             setup,
             candidates,
             ssrcs,
@@ -237,6 +240,11 @@ impl Call {
 
     pub fn is_connected(&self) -> bool {
         self.connected.is_some()
+    }
+
+    /// Media flows.
+    pub fn is_announced(&self) -> bool {
+        self.announced
     }
 
     /// How far the call is, in a word for lists.

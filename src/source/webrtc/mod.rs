@@ -303,6 +303,13 @@ impl Line {
             self.progress = progress.clone();
             self.sink.send(SourceEvent::Progress(progress)).await.map_err(|closed| closed.to_string())?;
         }
+        // Once media flows there is nothing left to say, and clouds count open channels.
+        if self.call.is_announced()
+            && self.doing.is_none()
+            && let Some(mut socket) = self.socket.take()
+        {
+            let _ = timeout(FAREWELL, socket.close(None)).await;
+        }
         Ok(())
     }
 

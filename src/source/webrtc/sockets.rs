@@ -124,6 +124,8 @@ mod tests {
         let (mut a, b) = (Sockets::bind().unwrap(), Sockets::bind().unwrap());
         let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, a.local(false).unwrap().port()));
         let route = Route { socket: Socket::Udp(0), local: None, remote };
+        // The runtime writes to no socket before it has looked at it once.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         b.send(&mut vec![Datagram { route, bytes: b"hello".to_vec() }]);
         a.readable().await;
         let mut seen = Vec::new();

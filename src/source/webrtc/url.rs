@@ -32,6 +32,14 @@ impl Format {
         }
     }
 
+    /// How the exchange goes, for lists; the bridge that Wyze's URL asks only tells where.
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Format::Whep | Format::Creality | Format::Milestone => "http",
+            Format::Go2rtc | Format::Kinesis | Format::SwitchBot | Format::Wyze | Format::OpenIpc => "ws",
+        }
+    }
+
     /// `webrtc:ws://…` and `webrtc:http://…` speak different dialects under one name.
     fn of(name: &str, websocket: bool) -> Result<Self, String> {
         Ok(match (name, websocket) {

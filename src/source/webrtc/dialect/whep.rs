@@ -34,11 +34,13 @@ impl Whep {
         }
     }
 
+    /// The secret is for the host that the URL names, and for nobody that this one sends us to.
     fn request(&self, method: Method, place: Place) -> Request {
+        let named = (&place.host, place.port) == (&self.place.host, self.place.port);
         let request = Request::new(method, place);
-        match self.bearer.is_empty() {
-            true => request,
-            false => request.with("authorization", format!("Bearer {}", self.bearer)),
+        match named && !self.bearer.is_empty() {
+            true => request.with("authorization", format!("Bearer {}", self.bearer)),
+            false => request,
         }
     }
 
@@ -48,7 +50,8 @@ impl Whep {
             return Err(format!("{} answered, but not with a session description", reply.place.authority()));
         }
         self.session = reply.field("location").map(|location| reply.place.join(location)).transpose()?;
-        if let Some(session) = self.session.as_mut().filter(|session| session.host == self.place.host) {
+        let named = |session: &&mut Place| (&session.host, session.port) == (&self.place.host, self.place.port);
+        if let Some(session) = self.session.as_mut().filter(named) {
             session.login = self.place.login.clone();
         }
         self.etag = reply.field("etag").map(str::to_owned);
