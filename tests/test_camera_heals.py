@@ -154,7 +154,8 @@ def test_a_camera_that_is_away_is_named_with_the_reason_until_it_is_back(porthol
     eventually(lambda: relay.stream("cam")["attempts"] >= 2, 5, "it was tried again")
     stream = relay.stream("cam")
     assert stream["state"] in ("connecting", "failing") and "503" in stream["last_error"], stream
-    until(page, "porthole.state !== 'playing' && /503/.test(document.querySelector('#over').textContent)", 10000)
+    until(page, "porthole.state !== 'playing'", 10000)
+    eventually(lambda: "503" in page.text_content("#over"), 10, "the page says why")
     assert relay.viewers("cam") == 1, "who watches stays"
     cameras.tell(name, fault=None)
     wait_until_playing(page, timeout=15000)

@@ -105,7 +105,7 @@ impl Stream {
         match (self.is_live(), self.is_running()) {
             (true, _) => "live",
             (false, true) => "connecting",
-            _ if self.retry_at().is_some() => "failing",
+            _ if self.wanted() && self.retry_at().is_some() => "failing",
             _ if self.producers.is_empty() => "waiting",
             _ => "idle",
         }

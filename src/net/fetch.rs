@@ -186,7 +186,7 @@ async fn once(request: &Request, trust: Trust) -> Result<Reply, String> {
             if close_delimited {
                 break;
             }
-            return Err(format!("{at}: the connection broke in the middle of the answer"));
+            return Err(format!("{at}: the connection was closed in the middle of the answer"));
         }
     }
     reply.body = String::from_utf8_lossy(&body).into_owned();

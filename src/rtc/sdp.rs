@@ -176,7 +176,7 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         .find(|&i| !sections[i].rejected())
         .or_else(|| sections.iter().position(|s| !s.rejected() && s.kind.rtp().is_some()))
         .or_else(|| sections.iter().position(|s| !s.rejected()))
-        .ok_or_else(|| SdpError::whole("every m-line has port 0"))?;
+        .ok_or_else(|| SdpError::whole("every m-line has port 0, which refuses video and audio alike"))?;
 
     let bundled = |s: &Section| s.mid.as_ref().is_some_and(|mid| bundle.contains(mid));
     let ufrag_of = |s: &Section| s.ice.ufrag.clone().or_else(|| session.ice.ufrag.clone());

@@ -1,6 +1,9 @@
 //! `echo:<program> [words]`: a program whose output is the URL of the real source, run again at every dial, since
 //! signed addresses of clouds hold for minutes. Only the configuration file can name one.
+
 use super::{Sink, SourceRequest, Surroundings, open};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -75,9 +78,12 @@ async fn ask(command: &[String], allowed: Option<&[String]>) -> Result<String, S
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A group of its own, so that what it starts ends with it.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("echo: {program} cannot be run: {error}"))?;
+    let _group = Group(child.id());
     let (mut out, mut complaint) = (String::new(), String::new());
     let reading = async {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -104,10 +110,25 @@ async fn ask(command: &[String], allowed: Option<&[String]>) -> Result<String, S
         return Err(format!("echo: {program} failed ({status}) {said}").trim_end().to_owned());
     }
     let url = out.trim();
-    if url.is_empty() || url.chars().any(char::is_control) {
-        return Err(format!("echo: {program} printed no URL"));
+    if url.is_empty() {
+        return Err(format!("echo: {program} printed nothing, the URL of a source is expected"));
+    }
+    if url.chars().any(char::is_control) {
+        return Err(format!("echo: {program} printed more than the one line with the URL of a source"));
     }
     Ok(url.to_owned())
+}
+
+/// The processes of one run: none is left when this is dropped, whether the program ended or not.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
+            // Fails where nobody is left.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +152,7 @@ mod tests {
         };
         assert_eq!(ask("/bin/echo test:?fps=5").await.as_deref(), Ok("test:?fps=5"));
         assert!(ask("/bin/sh -c 'echo no camera >&2; exit 3'").await.unwrap_err().contains("no camera"));
-        assert!(ask("/bin/true").await.unwrap_err().contains("printed no URL"));
+        assert!(ask("/bin/true").await.unwrap_err().contains("printed nothing"));
         assert!(ask("/bin/does-not-exist").await.unwrap_err().contains("cannot be run"));
     }
 

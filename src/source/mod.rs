@@ -134,7 +134,9 @@ pub fn check(url: &str) -> Result<(), String> {
 /// Names the camera of a URL if it serves one session at a time: nobody may call it twice.
 pub fn exclusive(url: &str) -> Option<String> {
     match Kind::of(url) {
-        Ok(Kind::WebRtc(target)) if target.format == webrtc::url::Format::Creality => Some(target.place.authority()),
+        Ok(Kind::WebRtc(target)) if target.format == webrtc::url::Format::Creality => {
+            Some(format!("{}{}", target.place.authority(), target.place.path))
+        }
         _ => None,
     }
 }
@@ -237,7 +239,10 @@ mod tests {
     #[test]
     fn kinds_are_known_by_their_urls() {
         assert_eq!(format_name("webrtc:http://p:8000/call/webrtc_local#format=creality"), "webrtc/creality");
-        assert_eq!(exclusive("webrtc:http://p:8000/call/webrtc_local#format=creality").as_deref(), Some("p:8000"));
+        assert_eq!(
+            exclusive("webrtc:http://p:8000/call/webrtc_local#format=creality").as_deref(),
+            Some("p:8000/call/webrtc_local")
+        );
         assert_eq!(exclusive("webrtc:http://p:8000/whep"), None);
         assert_eq!(protocol("webrtc:http://b/signaling/a?kvs#format=wyze"), "ws");
         assert!(check("rtsp://cam").unwrap_err().contains("only echo: test: webrtc:"));

@@ -84,7 +84,7 @@ impl Kinesis {
                 Ok(there.then_some(Step::TakeCandidate(candidate.candidate)).into_iter().collect())
             }
             "GO_AWAY" | "RECONNECT_ICE_SERVER" if !self.answered => {
-                Err("the signalling service asks to come again".into())
+                Err("the signalling service asks to come again before the camera answered".into())
             }
             _ => match frame.status_response {
                 Some(StatusResponse { status_code, error_type, description }) => Err(format!(

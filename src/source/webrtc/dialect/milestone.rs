@@ -17,8 +17,8 @@ struct Token {
 #[serde(rename_all = "camelCase")]
 struct Session {
     session_id: Value,
-    #[serde(rename = "offerSDP")]
-    offer_sdp: String,
+    #[serde(default, rename = "offerSDP")]
+    offer_sdp: Option<String>,
 }
 
 /// What the next reply answers.
@@ -96,7 +96,8 @@ impl Dialect for Milestone {
             }
             (Input::Reply(reply), Waits::Session) => {
                 let session: Session = json(&reply.expect(&[200, 201])?.body, "the new session")?;
-                let offer: Description = json(&session.offer_sdp, "the session's offer")?;
+                let offer: Description =
+                    json(&session.offer_sdp.ok_or("the new session has no offer")?, "the session's offer")?;
                 self.session =
                     session.session_id.as_str().map_or_else(|| session.session_id.to_string(), str::to_owned);
                 self.waits = Waits::Nothing;

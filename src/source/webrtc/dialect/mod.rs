@@ -121,7 +121,7 @@ impl Description {
     /// The text, if it is of this type; cameras that name no type mean it.
     fn of_type(self, wanted: &str, what: &str) -> Result<String, String> {
         match self.r#type.as_str() {
-            _ if self.sdp.is_empty() => Err(format!("{what} holds no session description")),
+            _ if self.sdp.is_empty() => Err(format!("{what} is empty, it holds no session description")),
             "" => Ok(self.sdp),
             named if named.eq_ignore_ascii_case(wanted) => Ok(self.sdp),
             other => Err(format!("{what} is of type {other:?}, not {wanted:?}")),

@@ -1,5 +1,5 @@
 //! OpenIPC's streamer Majestic: the camera offers as soon as the WebSocket is open, under the name of an answer.
-use super::{Description, Dialect, Input, JsonCandidate, Step, Steps, json};
+use super::{Description, Dialect, Input, JsonCandidate, Step, Steps};
 use crate::net::reach::Place;
 use crate::source::webrtc::url::{IceServer, Target};
 use serde::Deserialize;
@@ -39,7 +39,8 @@ impl Dialect for OpenIpc {
             Input::Candidate(line) => Ok(vec![send("candidate", line)]),
             Input::Text("") => Ok(Vec::new()),
             Input::Text(text) => {
-                let frame: Frame = json(text, "the camera's message")?;
+                // Some versions talk of other things, too.
+                let Ok(frame) = serde_json::from_str::<Frame>(text) else { return Ok(Vec::new()) };
                 match frame.reply.as_str() {
                     "webrtc_answer" if !self.offered => {
                         self.offered = true;
