@@ -167,3 +167,17 @@ def elsewhere():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def star(tmp_path):
+    """Namespaces of a relay, a viewer and a TURN server around a router."""
+    from star import Star
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make network namespaces")
+    star = Star(tmp_path)
+    try:
+        yield star.build()
+    finally:
+        star.end()

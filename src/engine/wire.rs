@@ -36,7 +36,7 @@ pub struct Wire {
     names: Names,
     /// The socket that is looked at first, so that a flood on one does not silence the others.
     turn: usize,
-    /// Sockets towards TURN servers.
+    /// Allocations on TURN servers, with the ways to them.
     pub relays: Relays,
 }
 
