@@ -5,6 +5,7 @@ mod examine;
 mod fanout;
 mod guard;
 mod held;
+mod hidden;
 mod lifecycle;
 mod offers;
 mod peer;
@@ -27,6 +28,7 @@ use crate::doctor::explain::Explainer;
 use crate::doctor::facts::Advertised;
 use crate::doctor::history::History;
 use crate::media::codec::Kind;
+use crate::net::mdns::Mdns;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::servers::Servers;
@@ -124,6 +126,7 @@ impl Engine {
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let servers = Servers::new(&config.webrtc);
         wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
+        wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
         let public = Public::new(&servers, inputs, Instant::now());
         let streams = config.streams.iter();
         Ok(Self {

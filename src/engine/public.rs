@@ -23,6 +23,8 @@ pub enum Outside {
     Resolved { server: Server, result: Result<Vec<SocketAddr>, String> },
     /// What comes from a TURN server, by the number of its allocation.
     Relay { number: u32, input: Input },
+    /// The addresses behind a browser's name.
+    Name { name: String, ips: Vec<IpAddr> },
 }
 
 /// A server by its place among those of its kind.
@@ -112,6 +114,7 @@ impl Engine {
                 }
             }
             Outside::Relay { number, input } => self.on_relay_input(number, &input, now),
+            Outside::Name { name, ips } => self.on_name(&name, &ips, now),
         }
     }
 
