@@ -162,6 +162,24 @@ def test_what_is_bound_and_what_is_told_follow_from_each_filter(start_relay, net
         assert verdict["told"] == (verdict["reason"] is None), verdict
 
 
+LISTEN = {
+    f":{PORT}/udp": (at("0.0.0.0", "::", kinds=["udp"]), at(LAN, LAN6, WIFI, kinds=["udp"])),
+    f"0.0.0.0:{PORT}": (at("0.0.0.0"), at(LAN, WIFI)),
+    f"[::]:{PORT}": (WILD, at(LAN, LAN6, WIFI)),
+    f"{WIFI}:{PORT}": (at(WIFI), at(WIFI)),
+    f"{DOCKER}:{PORT}/udp": (at(DOCKER, kinds=["udp"]), at(DOCKER, kinds=["udp"])),
+    f"[{LAN6}]:{PORT}": (at(LAN6), at(LAN6)),
+}
+
+
+@pytest.mark.parametrize("listen", LISTEN)
+def test_what_is_bound_and_what_is_told_follow_from_listen(start_relay, network, listen):
+    bound, expected = LISTEN[listen]
+    relay = start_relay(listen)
+    assert sockets(network, relay) == bound
+    assert answered(relay, network) == told(status(relay, network)["candidates"]) == expected
+
+
 def answers_udp(network, address):
     """Does a STUN check of a session that does not exist at least reach a socket? A closed port is refused by ICMP."""
     code = f"""

@@ -1,6 +1,7 @@
 //! Offers over HTTP whose answers wait a moment for a relayed address, since nothing can be told later there.
 use super::Engine;
-use crate::stream::relay::{Answer, Error, Offer};
+use super::streams::Stream;
+use crate::stream::relay::{Answer, Error, Intent, Offer};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -22,9 +23,13 @@ impl Held {
 }
 
 impl Engine {
-    /// Keeps an offer back until its answer can hold a relayed address, where that is worth a moment.
+    /// Keeps an offer back until its answer can hold a relayed address, where that is worth a moment. One whose source has
+    /// to start first comes again; the address is asked for meanwhile.
     pub(super) fn hold(&mut self, offer: Offer, reply: Reply, now: Instant) -> Option<(Offer, Reply)> {
-        if !self.wire.relays.soon(now) || offer.protocol != "http" || self.held.0.len() >= MAX_HELD {
+        let soon = self.wire.relays.soon(now);
+        let starts = |stream: &Stream| !stream.is_live() && !stream.producers.is_empty();
+        let starts = offer.intent != Intent::Publish && self.streams.get(&offer.stream).is_some_and(starts);
+        if !soon || starts || offer.protocol != "http" || self.held.0.len() >= MAX_HELD {
             return Some((offer, reply));
         }
         self.held.0.push((offer, reply, now + ANSWER_WAITS));

@@ -261,7 +261,10 @@ impl Engine {
             self.wire.relays.rest(server, error, now);
         }
         if let Some((key, peer)) = owner.and_then(|key| Some((key, self.peers.get_mut(&key)?))) {
-            peer.relay = self.wire.relays.take(key, now);
+            // A session with a direct way needs none any more.
+            let way = peer.session.ice().selected().filter(|_| peer.connected.is_some());
+            let direct = way.is_some_and(|route| route.socket != Socket::Relay(number));
+            peer.relay = if direct { None } else { self.wire.relays.take(key, now) };
             match peer.relay {
                 // Who asks is answered when that one is known.
                 Some(other) => self.on_relay_replaced(key, other, now),
