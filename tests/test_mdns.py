@@ -25,6 +25,8 @@ NOTHING_UNASKED = "meta l4proto udp udp dport != 5353 ct state new"
 def link():
     with linked(NEAR, FAR) as (near, far):
         run("ip", "-n", far.name, "route", "add", "default", "via", NEAR)
+        # an address that appears while a browser gathers makes it forget what it found
+        eventually(lambda: not any("tentative" in run("ip", "-n", side.name, "address").stdout for side in (near, far)), 5, "the network is settled")
         yield near, far
 
 
