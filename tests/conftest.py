@@ -79,6 +79,10 @@ def chromium(playwright):
             browsers[executable] = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         return browsers[executable]
 
+    def end(executable):
+        browsers.pop(executable).close()
+
+    start.end = end
     yield start
     for browser in browsers.values():
         browser.close()
@@ -87,11 +91,13 @@ def chromium(playwright):
 @pytest.fixture
 def new_page(chromium):
     """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile."""
-    contexts, complaints = [], []
+    contexts, complaints, wrapped = [], [], set()
 
     def open_page(executable=CHROMIUM, **more):
         context = chromium(executable).new_context(permissions=["camera", "microphone"], **more)
         contexts.append(context)
+        if executable != CHROMIUM:
+            wrapped.add(executable)
         context.add_init_script(picture.SCRIPT)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"error in the page: {error}"))
@@ -101,6 +107,9 @@ def new_page(chromium):
     yield open_page
     for context in contexts:
         context.close()
+    # one behind a wrapper is of no use to other tests
+    for executable in wrapped:
+        chromium.end(executable)
     assert not complaints, "\n".join(complaints)
 
 
@@ -167,3 +176,17 @@ def elsewhere():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def star(tmp_path):
+    """Namespaces of a relay, a viewer and a TURN server around a router."""
+    from star import Star
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make network namespaces")
+    star = Star(tmp_path)
+    try:
+        yield star.build()
+    finally:
+        star.end()

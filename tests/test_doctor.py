@@ -299,6 +299,21 @@ def test_d12_a_media_port_that_is_taken(porthole):
         assert f"udp 127.0.0.1:{port}" in found[0]["sentence"] and f"(pid {os.getpid()})" in found[0]["sentence"]
 
 
+def test_d13_clocks_that_are_apart_and_a_turn_password_that_has_run_out(porthole):
+    relay = porthole(CAMERA)
+    clock = lambda shift: json.loads(relay.get(f"/api/doctor?clock={int(time.time()) + shift}")[2])["machine"]["verdicts"]  # noqa: E731
+    assert clock(0) == [] and clock(-60) == []
+    for shift in (86400, -86400):
+        found = clock(shift)
+        assert [v["code"] for v in found] == ["D13"] and "are 24 h apart" in found[0]["sentence"], found
+    server = {"urls": ["turn:127.0.0.1:9"], "username": f"{int(time.time()) - 60}:relay", "credential": "s3cret"}
+    late = porthole(CAMERA, webrtc={"ice_servers": [server]})
+    found = examine(late)["machine"]["verdicts"]
+    assert [v["code"] for v in found] == ["D13"] and "password for the TURN server has run out" in found[0]["sentence"], found
+    told = doctor(late.url)
+    assert told.returncode == 1 and "D13" in told.stdout
+
+
 def test_the_command_says_what_it_finds_where_no_relay_answers(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder, socket.create_server(("127.0.0.1", 0)) as other:
         holder.bind(("127.0.0.1", 0))

@@ -140,7 +140,8 @@ FILTERS = {
     "ips-and-networks": ({"ips": [LAN, LAN6], "networks": ["udp4", "tcp6"]}, at(LAN, kinds=["udp"]) | at(LAN6, kinds=["tcp"]), at(LAN, kinds=["udp"]) | at(LAN6, kinds=["tcp"])),
     "exclude": ({"exclude_interfaces": ["wifi*", "tun?"]}, at(LAN, LAN6, DOCKER, "127.0.0.1", "::1"), at(LAN, LAN6)),
     "docker-include": ({"docker": "include"}, WILD, at(LAN, LAN6, WIFI, DOCKER, TUN)),
-    "docker-exclude": ({"docker": "exclude", "interfaces": ["docker0", "lan0"]}, at(LAN, LAN6, DOCKER), at(LAN, LAN6)),
+    "docker-exclude": ({"docker": "exclude"}, at(LAN, LAN6, WIFI, TUN, "127.0.0.1", "::1"), at(LAN, LAN6, WIFI)),
+    "docker-exclude-though-named": ({"docker": "exclude", "interfaces": ["docker0", "lan0"]}, at(LAN, LAN6), at(LAN, LAN6)),
 }
 
 
@@ -159,6 +160,24 @@ def test_what_is_bound_and_what_is_told_follow_from_each_filter(start_relay, net
     for ip, verdict in verdicts.items():
         assert verdict["told"] == (ip in {address for _, address, _ in expected}), verdict
         assert verdict["told"] == (verdict["reason"] is None), verdict
+
+
+LISTEN = {
+    f":{PORT}/udp": (at("0.0.0.0", "::", kinds=["udp"]), at(LAN, LAN6, WIFI, kinds=["udp"])),
+    f"0.0.0.0:{PORT}": (at("0.0.0.0"), at(LAN, WIFI)),
+    f"[::]:{PORT}": (WILD, at(LAN, LAN6, WIFI)),
+    f"{WIFI}:{PORT}": (at(WIFI), at(WIFI)),
+    f"{DOCKER}:{PORT}/udp": (at(DOCKER, kinds=["udp"]), at(DOCKER, kinds=["udp"])),
+    f"[{LAN6}]:{PORT}": (at(LAN6), at(LAN6)),
+}
+
+
+@pytest.mark.parametrize("listen", LISTEN)
+def test_what_is_bound_and_what_is_told_follow_from_listen(start_relay, network, listen):
+    bound, expected = LISTEN[listen]
+    relay = start_relay(listen)
+    assert sockets(network, relay) == bound
+    assert answered(relay, network) == told(status(relay, network)["candidates"]) == expected
 
 
 def answers_udp(network, address):
@@ -323,10 +342,16 @@ def test_a_viewer_survives_an_interface_that_goes_down_and_up(start_relay, netwo
     viewer.plays(10)
     network.ip("link", "set", "lan0", "down")
     eventually(lambda: "address gone interface=lan0" in relay.log(), NEW_ADDRESS_SECONDS, "the change is told")
+    assert LAN not in {address for _, address, _ in told(status(relay, network)["candidates"])}
     network.ip("link", "set", "lan0", "up")
-    viewer.plays(10)
+    changed = time.monotonic()
+    eventually(lambda: LAN in {address for _, address, _ in told(status(relay, network)["candidates"])}, NEW_ADDRESS_SECONDS, "the address is told again")
+    told_after = time.monotonic() - changed
     second = new_player(LAN)
     second.plays(10)
+    connected_after = int(re.findall(r"viewer connected .* after=(\d+)ms", relay.log())[-1]) / 1000
+    assert told_after + connected_after < NEW_ADDRESS_SECONDS
+    viewer.plays(10)
     assert relay.log().count("viewer connected") == 2, "the first one did not have to come again"
 
 

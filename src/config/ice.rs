@@ -16,11 +16,6 @@ pub(super) fn findings(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
                 Err(error) => say("urls", format!("left out, {error}")),
                 Ok(uri) if uri.kind == Kind::Stun => {}
                 Ok(uri) => {
-                    if !uri.is_own_turn() {
-                        let message =
-                            "players are told of it, the relay itself speaks TURN over UDP only in this version";
-                        say("urls", format!("{uri}: {message}"));
-                    }
                     if !word(&server.username) || !word(&server.credential) {
                         say("urls", format!("{uri}: needs username and credential, of printable ASCII characters"));
                     }
@@ -42,21 +37,19 @@ mod tests {
 
     #[test]
     fn servers_that_work_are_not_warned_about() {
-        let yaml = "{candidates: ['stun:8555'], ice_servers: [{urls: 'stun:a:1'}, {urls: ['turn:b'], username: u, credential: p}]}";
+        let yaml = "{candidates: ['stun:8555'], ice_servers: [{urls: 'stun:a:1'}, {urls: ['turn:b', 'turn:b?transport=tcp', 'turns:b'], username: u, credential: p}]}";
         assert_eq!(messages(yaml), Vec::<String>::new());
         assert_eq!(messages("{candidates: ['stun:8555']}"), Vec::<String>::new());
     }
 
     #[test]
     fn what_does_not_work_is_said_without_secrets() {
-        let yaml = "{ice_servers: [{urls: ['turn:u:s3cret@b', 'turn:c']}, {urls: ['turns:d', 'turn:e?transport=tcp'], username: u, credential: p}]}";
+        let yaml = "{ice_servers: [{urls: ['turn:u:s3cret@b', 'turn:c']}, {urls: ['turns:d'], username: u}]}";
         let messages = messages(yaml);
-        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert_eq!(messages.len(), 3, "{messages:?}");
         assert!(messages[0].starts_with("webrtc.ice_servers.0.urls: left out, expected stun:host:port"));
         assert!(messages[1].contains("turn:c:3478?transport=udp: needs username and credential"));
-        assert!(messages[2].contains(
-            "turns:d:5349?transport=tcp: players are told of it, the relay itself speaks TURN over UDP only"
-        ));
+        assert!(messages[2].contains("turns:d:5349?transport=tcp: needs username and credential"));
         assert!(!messages.concat().contains("s3cret"));
     }
 }

@@ -85,12 +85,14 @@ pub struct Webrtc {
     pub candidates: Vec<String>,
     /// STUN and TURN servers. Default `None`: nobody on the Internet is asked, unless a `stun:PORT` candidate needs it.
     pub ice_servers: Option<Vec<IceServer>>,
+    /// Ask the local network for the addresses behind the `.local` names of browsers. Default `false`.
+    pub mdns: bool,
     pub filters: Filters,
 }
 
 impl Default for Webrtc {
     fn default() -> Self {
-        Self { listen: ":8555".into(), candidates: vec![], ice_servers: None, filters: Filters::default() }
+        Self { listen: ":8555".into(), candidates: vec![], ice_servers: None, mdns: false, filters: Filters::default() }
     }
 }
 

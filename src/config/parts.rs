@@ -103,6 +103,7 @@ section!(WebrtcPart {
     listen: WebrtcListen,
     candidates: Candidates,
     ice_servers: Vec<IceServerPart>,
+    mdns: bool,
     filters: FiltersPart,
 });
 
@@ -211,6 +212,7 @@ impl WebrtcPart {
         set(&mut webrtc.listen, self.listen.map(|listen| listen.0));
         set(&mut webrtc.candidates, self.candidates.map(|words| words.0));
         webrtc.ice_servers = self.ice_servers.map(|list| list.into_iter().map(IceServer::from).collect());
+        webrtc.mdns = self.mdns.unwrap_or(false);
         if let Some(part) = self.filters {
             part.fill(&mut webrtc.filters);
         }

@@ -1,7 +1,7 @@
 //! Which of the machine's addresses peers are told, and what keeps back each of the others: a setting with its line, or
 //! a rule of the relay itself. The judgement is the policy's; here it gets its words and places.
 use super::facts::{Address, Advertised, Scope};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Docker};
 use crate::net::interfaces::Interface;
 use crate::net::policy::{Rule, Verdict};
 use std::fmt;
@@ -30,7 +30,10 @@ impl Explainer {
         };
         let rules =
             [Rule::Listen, Rule::Networks, Rule::Interfaces, Rule::ExcludeInterfaces, Rule::Ips, Rule::Candidates];
-        Self { names: rules.into_iter().filter_map(name).collect() }
+        // Without that word it is the relay's own rule.
+        let excluded =
+            (config.webrtc.filters.docker == Docker::Exclude).then_some([Rule::Container, Rule::ContainerRange]);
+        Self { names: rules.into_iter().chain(excluded.into_iter().flatten()).filter_map(name).collect() }
     }
 
     /// `verdicts` are the policy's on `interfaces`, in their order; `lines` the candidates of an answer.
@@ -89,7 +92,8 @@ fn key(rule: Rule) -> Option<&'static [&'static str]> {
         Rule::ExcludeInterfaces => &["webrtc", "filters", "exclude_interfaces"],
         Rule::Ips => &["webrtc", "filters", "ips"],
         Rule::Candidates => &["webrtc", "filters", "candidates"],
-        Rule::LinkLocal | Rule::Tentative | Rule::Loopback | Rule::Container | Rule::ContainerRange => return None,
+        Rule::Container | Rule::ContainerRange => &["webrtc", "filters", "docker"],
+        Rule::LinkLocal | Rule::Tentative | Rule::Loopback => return None,
     })
 }
 
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(by("{filters: {interfaces: [wlan0]}}", 1), "webrtc.filters.interfaces");
         assert_eq!(by("{filters: {ips: [192.168.1.2]}}", 3), "webrtc.filters.ips");
         assert_eq!(by("{listen: '192.168.1.2:8555'}", 3), "webrtc.listen");
+        assert_eq!(by("{filters: {docker: exclude}}", 4), "webrtc.filters.docker");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! The engine fills it in, [`verdict`](super::verdict) judges it, `/api/doctor` shows it. Times are ages in
 //! milliseconds at the moment when the facts were taken.
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Lines of one list that a session keeps: local addresses, pairs, candidates of the peer.
@@ -109,6 +110,14 @@ impl RemoteCandidates {
             let kind = rest.get(1).copied().unwrap_or_default();
             let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
             self.lines.push(clip(format!("{protocol} {place} {kind}").trim_end()));
+        }
+    }
+
+    /// Takes note of the address that was found behind a name.
+    pub fn note_found(&mut self, address: SocketAddr) {
+        self.addresses = self.addresses.saturating_add(1);
+        if self.lines.len() < MAX_LINES {
+            self.lines.push(format!("udp {address} host, by its name"));
         }
     }
 }

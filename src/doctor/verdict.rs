@@ -114,7 +114,8 @@ fn no_way(facts: &Session) -> Option<Verdict> {
                 Code::D02,
                 format!("The browser hides its addresses behind .local names and nothing it sent reached {list}."),
                 "Names alone are normal and harmless; look for what keeps the two apart: a guest Wi-Fi or access point that isolates its clients, \
-                 a VPN on the device, or a firewall on the relay. To tell which, open the page from a device on a cable.",
+                 a VPN on the device, or a firewall on the relay (webrtc.mdns: true lets the relay speak first, which opens it). To tell which, open the \
+                 page from a device on a cable.",
             )
         } else {
             Verdict::new(

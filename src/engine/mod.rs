@@ -4,6 +4,8 @@
 mod examine;
 mod fanout;
 mod guard;
+mod held;
+mod hidden;
 mod lifecycle;
 mod offers;
 mod peer;
@@ -26,6 +28,7 @@ use crate::doctor::explain::Explainer;
 use crate::doctor::facts::Advertised;
 use crate::doctor::history::History;
 use crate::media::codec::Kind;
+use crate::net::mdns::Mdns;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::servers::Servers;
@@ -36,6 +39,7 @@ use crate::rtc::session::{Event, Identity};
 use crate::source::{ProducerId, SourceEvent, SourceRequest, Surroundings};
 use crate::stream::relay::{Command, Error, ErrorKind};
 use fanout::Output;
+use held::Held;
 use peer::Peer;
 use producer::Producer;
 use public::{Outside, Public};
@@ -55,7 +59,7 @@ use wire::{Wire, WireEvent};
 
 /// Events of sources that wait for the engine; a full queue slows the sources down.
 const SOURCE_QUEUE: usize = 64;
-/// Answers of name servers and datagrams of TURN servers that wait; a full queue leaves them to the kernel.
+/// Answers of name servers and messages of TURN servers that wait; a full queue leaves them to the kernel.
 const OUTSIDE_QUEUE: usize = 256;
 /// Events of one kind that are taken before others get their turn.
 const MAX_AT_ONCE: usize = 64;
@@ -97,6 +101,7 @@ pub struct Engine {
     /// Bytes that all rings together may hold.
     ring_budget: usize,
     public: Public,
+    held: Held,
     outside: mpsc::Receiver<Outside>,
     /// A moment and the NTP time it had: the wall clock is asked once, since a board without a clock of its own
     /// jumps by decades when it hears the time.
@@ -121,6 +126,7 @@ impl Engine {
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let servers = Servers::new(&config.webrtc);
         wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
+        wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
         let public = Public::new(&servers, inputs, Instant::now());
         let streams = config.streams.iter();
         Ok(Self {
@@ -144,6 +150,7 @@ impl Engine {
             max_sessions: config.relay.sessions,
             ring_budget: config.relay.buffer << 20,
             public,
+            held: Held::default(),
             outside,
             ntp: (Instant::now(), peer::ntp_now()),
             packets_forwarded: 0,
@@ -198,7 +205,8 @@ impl Engine {
     fn deadline(&self) -> Instant {
         let peers = self.peers.values().filter_map(|peer| peer.due);
         let streams = self.streams.values().filter_map(Stream::deadline);
-        let outside = self.public.deadline().into_iter().chain(self.wire.relays.deadline());
+        let outside = [self.public.deadline(), self.wire.relays.deadline(), self.held.deadline()];
+        let outside = outside.into_iter().flatten();
         peers.chain(streams).chain(outside).min().unwrap_or_else(|| Instant::now() + IDLE)
     }
 
@@ -303,6 +311,7 @@ impl Engine {
         self.shielded(|engine| {
             engine.tick_public(now);
             engine.tick_relays(now);
+            engine.tick_held(now);
         });
         let due: Vec<u32> =
             self.peers.iter().filter(|(_, p)| p.due.is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();

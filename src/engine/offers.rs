@@ -322,6 +322,7 @@ impl Engine {
             offered_candidates: 0,
             relay,
             remotes: Vec::new(),
+            hidden: Vec::new(),
             late: None,
             advertised,
             remote: RemoteCandidates::default(),

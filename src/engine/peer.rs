@@ -1,5 +1,6 @@
 //! One peer as the engine sees it: its session, what it is sent and what it sends.
 use crate::doctor::facts::{Advertised, RemoteCandidates};
+use crate::engine::hidden::Hidden;
 use crate::engine::track::Track;
 use crate::media::codec::Kind;
 use crate::net::route::{Datagram, Socket};
@@ -136,6 +137,8 @@ pub struct Peer {
     pub relay: Option<u32>,
     /// The peer's candidates so far, for an allocation that comes later than they do.
     pub remotes: Vec<(SocketAddr, u32)>,
+    /// Those whose address is looked for.
+    pub hidden: Vec<Hidden>,
     /// Who wants to hear of candidates that come after the answer.
     pub late: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
     /// What the peer was told of us, shared by all peers that were told the same.

@@ -6,6 +6,7 @@ use crate::net::policy::wildcard;
 use crate::net::reflexive::{Lookup, REFRESH};
 use crate::net::route::{Datagram, Route};
 use crate::net::servers::{Servers, Uri};
+use crate::net::turn::Input;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -20,8 +21,10 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 pub enum Outside {
     /// The addresses of a server's name.
     Resolved { server: Server, result: Result<Vec<SocketAddr>, String> },
-    /// A datagram of a TURN server, by the number of its allocation.
-    Relay { number: u32, bytes: Vec<u8> },
+    /// What comes from a TURN server, by the number of its allocation.
+    Relay { number: u32, input: Input },
+    /// The addresses behind a browser's name.
+    Name { name: String, ips: Vec<IpAddr> },
 }
 
 /// A server by its place among those of its kind.
@@ -110,7 +113,8 @@ impl Engine {
                     Server::Turn(number) => self.wire.relays.resolved(number, result, now),
                 }
             }
-            Outside::Relay { number, bytes } => self.on_relay_datagram(number, &bytes, now),
+            Outside::Relay { number, input } => self.on_relay_input(number, &input, now),
+            Outside::Name { name, ips } => self.on_name(&name, &ips, now),
         }
     }
 

@@ -6,26 +6,18 @@ use super::public::Outside;
 use super::wire::Wire;
 use crate::net::policy::wildcard;
 use crate::net::route::{Route, Socket};
-use crate::net::servers::{Login, Servers, Uri};
-use crate::net::turn::{Allocation, Outcome};
+use crate::net::servers::Servers;
+use crate::net::turn::{Client, Input, Outcome, Server};
 use crate::rtc::digest::Digest;
 use crate::rtc::ice::RELAY_PRIORITY;
-use crate::stream::relay::{Answer, Error, Offer};
+use crate::stream::relay::Error;
 use serde_json::{Value, json};
-use socket2::SockRef;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
 
-/// An answer over HTTP waits so long for a relayed address; over a WebSocket it comes later.
-const ANSWER_WAITS: Duration = Duration::from_millis(300);
-/// Offers that wait for a relayed address; further ones are answered without it.
-const MAX_HELD: usize = 16;
 /// Allocations at one time, those that are being given back included.
 const MAX_ALLOCATIONS: usize = 128;
 /// A server that gave no allocation is left alone for this time.
@@ -34,69 +26,47 @@ const SERVER_RESTS: Duration = Duration::from_secs(30);
 const SPARE_LIVES: Duration = Duration::from_secs(60);
 /// A session that is connected another way for so long needs its allocation no more.
 const DIRECT_FOR: Duration = Duration::from_secs(10);
-/// Longest datagram of a server: an RTP packet and an indication's header.
-const MAX_DATAGRAM: usize = 4096;
 
 struct TurnServer {
-    name: String,
-    login: Login,
-    addresses: Vec<SocketAddr>,
+    server: Server,
     last_error: Option<String>,
+    /// Set when it gave no allocation, until it gives one.
     rests_until: Option<Instant>,
 }
 
 struct Relayed {
-    allocation: Allocation,
+    client: Client,
     server: usize,
-    socket: Arc<UdpSocket>,
-    reader: AbortHandle,
     /// The session that it is for.
     owner: Option<u32>,
     since: Instant,
 }
 
 impl Relayed {
-    /// Lets out what the allocation has to say. What the kernel refuses is sent again by its own schedule.
-    fn flush(&mut self) {
-        for bytes in self.allocation.take_out() {
-            let _ = send(&self.socket, &bytes);
-        }
+    fn is_allocating(&self) -> bool {
+        self.client.allocation().is_allocating()
     }
-}
 
-impl Drop for Relayed {
-    fn drop(&mut self) {
-        self.reader.abort();
+    fn address(&self) -> Option<SocketAddr> {
+        self.client.allocation().relayed()
     }
-}
-
-/// An offer whose answer shall hold a relayed address.
-struct Held {
-    offer: Offer,
-    reply: oneshot::Sender<Result<Answer, Error>>,
-    until: Instant,
 }
 
 #[derive(Default)]
 pub struct Relays {
     servers: Vec<TurnServer>,
-    /// Where sockets are bound and where their datagrams go; `None` without servers.
+    /// Where sockets are bound and where their messages go; `None` without servers.
     edge: Option<(Option<IpAddr>, Digest, mpsc::Sender<Outside>)>,
     all: HashMap<u32, Relayed>,
     next: u32,
-    held: Vec<Held>,
-    scratch: Vec<u8>,
 }
 
 impl Relays {
     /// `host`: the address that all media leaves from, where `webrtc.listen` names one.
     pub fn new(servers: &Servers, host: Option<IpAddr>, digest: Digest, inputs: mpsc::Sender<Outside>) -> Self {
-        let server = |(uri, login): &(Uri, Login)| TurnServer {
-            name: uri.to_string(),
-            login: login.clone(),
-            addresses: Vec::new(),
-            last_error: None,
-            rests_until: None,
+        let server = |(uri, login): &(_, _)| {
+            let (uri, login) = (Clone::clone(uri), Clone::clone(login));
+            TurnServer { server: Server { uri, login, addresses: Vec::new() }, last_error: None, rests_until: None }
         };
         let servers: Vec<TurnServer> = servers.turn.iter().map(server).collect();
         let edge = (!servers.is_empty()).then_some((host, digest, inputs));
@@ -106,60 +76,59 @@ impl Relays {
     pub fn resolved(&mut self, server: usize, result: Result<Vec<SocketAddr>, String>, _now: Instant) {
         let Some(server) = self.servers.get_mut(server) else { return };
         match result {
-            Ok(addresses) => server.addresses = addresses,
+            Ok(addresses) => server.server.addresses = addresses,
             Err(error) => server.last_error = Some(error),
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let allocations = self.all.values().filter_map(|relayed| relayed.allocation.deadline());
-        let held = self.held.iter().map(|held| held.until);
+        let allocations = self.all.values().filter_map(|relayed| relayed.client.allocation().deadline());
         let looks = self
             .all
             .values()
             .map(|relayed| relayed.since + if relayed.owner.is_some() { DIRECT_FOR } else { SPARE_LIVES });
-        allocations.chain(held).chain(looks).min()
+        allocations.chain(looks).min()
     }
 
     /// The allocation that no session has taken yet; asks for one if need be. `None`: no server gives one now.
     fn spare(&mut self, now: Instant) -> Option<u32> {
         let free = |(number, relayed): (&u32, &Relayed)| {
-            let usable = relayed.allocation.is_allocating() || relayed.allocation.relayed().is_some();
+            let usable = relayed.is_allocating() || relayed.address().is_some();
             (relayed.owner.is_none() && usable).then_some(*number)
         };
         if let Some(number) = self.all.iter().find_map(free) {
             return Some(number);
         }
-        if self.all.len() >= MAX_ALLOCATIONS {
-            return None;
-        }
-        let (host, digest, inputs) = self.edge.as_ref()?;
-        let fits = |address: &&SocketAddr| host.is_none_or(|host| host.is_ipv4() == address.is_ipv4());
-        let ready = |server: &TurnServer| server.rests_until.is_none_or(|at| at <= now);
-        let (index, server, address) = self.servers.iter().enumerate().find_map(|(index, server)| {
-            let address = server.addresses.iter().find(fits).filter(|_| ready(server))?;
-            Some((index, server, *address))
-        })?;
-        let number = self.next.wrapping_add(1).max(1);
-        match open(*host, address, number, inputs.clone()) {
-            Ok((socket, reader)) => {
-                let allocation = Allocation::new(server.login.clone(), digest.clone(), now);
-                let mut relayed = Relayed { allocation, server: index, socket, reader, owner: None, since: now };
-                relayed.flush();
-                self.next = number;
-                self.all.insert(number, relayed);
-                Some(number)
-            }
-            Err(error) => {
-                self.rest(index, format!("no socket towards {address}: {error}"), now);
-                None
+        while self.all.len() < MAX_ALLOCATIONS {
+            let (host, digest, inputs) = self.edge.as_ref()?;
+            let ready = |(_, server): &(usize, &TurnServer)| {
+                !server.server.addresses.is_empty() && server.rests_until.is_none_or(|at| at <= now)
+            };
+            // The first, but those that failed last time are tried last: a network may let only some of them through.
+            let servers = self.servers.iter().enumerate().filter(ready);
+            let (index, server) = servers.min_by_key(|(_, server)| server.rests_until.is_some())?;
+            let number = self.next.wrapping_add(1).max(1);
+            let wrap = move |input| Outside::Relay { number, input };
+            match Client::open(&server.server, *host, digest.clone(), now, inputs.clone(), wrap) {
+                Ok(client) => {
+                    self.next = number;
+                    self.all.insert(number, Relayed { client, server: index, owner: None, since: now });
+                    return Some(number);
+                }
+                Err(error) => self.rest(index, error.to_string(), now),
             }
         }
+        None
+    }
+
+    /// Is a relayed address to be expected that is not there yet? Asks for one if need be.
+    pub fn soon(&mut self, now: Instant) -> bool {
+        self.spare(now).is_some_and(|number| self.is_allocating(number))
     }
 
     fn rest(&mut self, server: usize, error: String, now: Instant) {
         let Some(server) = self.servers.get_mut(server) else { return };
-        log::warn!(target: "webrtc", "no relayed address server={:?} error={error:?}", server.name);
+        log::warn!(target: "webrtc", "no relayed address server=\"{}\" error={error:?}", server.server.uri);
         server.last_error = Some(error);
         server.rests_until = Some(now + SERVER_RESTS);
     }
@@ -176,40 +145,32 @@ impl Relays {
     pub fn release(&mut self, number: u32, now: Instant) {
         if let Some(relayed) = self.all.get_mut(&number) {
             (relayed.owner, relayed.since) = (None, now);
-            relayed.allocation.release(now);
-            relayed.flush();
-            if relayed.allocation.over().is_some() {
+            relayed.client.release(now);
+            if relayed.client.allocation().over().is_some() {
                 self.all.remove(&number);
             }
         }
     }
 
     pub fn is_allocating(&self, number: u32) -> bool {
-        self.all.get(&number).is_some_and(|relayed| relayed.allocation.is_allocating())
+        self.all.get(&number).is_some_and(Relayed::is_allocating)
     }
 
     pub fn relayed(&self, number: u32) -> Option<SocketAddr> {
-        self.all.get(&number)?.allocation.relayed()
+        self.all.get(&number)?.address()
     }
 
     /// Lets packets of a peer through. A proxy on this machine is no peer.
     pub fn permit(&mut self, number: u32, peer: IpAddr, now: Instant) {
-        if peer.is_loopback() {
-            return;
-        }
-        if let Some(relayed) = self.all.get_mut(&number) {
-            relayed.allocation.permit(now, peer);
-            relayed.flush();
+        if let Some(relayed) = self.all.get_mut(&number).filter(|_| !peer.is_loopback()) {
+            relayed.client.permit(now, peer);
         }
     }
 
-    /// Sends through an allocation. A full kernel buffer answers `WouldBlock`.
+    /// Sends through an allocation. A full queue or kernel buffer answers `WouldBlock`.
     pub fn send(&mut self, number: u32, peer: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         let Some(relayed) = self.all.get_mut(&number) else { return Ok(()) };
-        self.scratch.clear();
-        let wrapped = relayed.allocation.wrap(Instant::now(), peer, bytes, &mut self.scratch);
-        relayed.flush();
-        if wrapped { send(&relayed.socket, &self.scratch) } else { Ok(()) }
+        relayed.client.send(Instant::now(), peer, bytes)
     }
 
     /// The relay candidate (RFC 8839 section 5.1), when there is one. The related address says nothing of our network.
@@ -225,45 +186,10 @@ impl Relays {
     pub fn report(&self) -> Value {
         let list = self.servers.iter().enumerate().map(|(index, server)| {
             let allocations = self.all.values().filter(|relayed| relayed.server == index).count();
-            json!({"url": server.name, "allocations": allocations, "error": server.last_error})
+            json!({"url": server.server.uri.to_string(), "allocations": allocations, "error": server.last_error})
         });
         list.collect()
     }
-}
-
-/// Sends past the runtime, which refuses to write to a socket before it has seen it ready.
-fn send(socket: &UdpSocket, bytes: &[u8]) -> io::Result<()> {
-    SockRef::from(socket).send(bytes).map(|_| ())
-}
-
-/// A socket towards one server, and the task that reads it.
-fn open(
-    host: Option<IpAddr>,
-    server: SocketAddr,
-    number: u32,
-    inputs: mpsc::Sender<Outside>,
-) -> io::Result<(Arc<UdpSocket>, AbortHandle)> {
-    let socket = std::net::UdpSocket::bind((host.unwrap_or(wildcard(server.is_ipv6())), 0))?;
-    socket.connect(server)?;
-    socket.set_nonblocking(true)?;
-    let socket = Arc::new(UdpSocket::from_std(socket)?);
-    let source = socket.clone();
-    let reader = tokio::spawn(async move {
-        let mut buffer = vec![0; MAX_DATAGRAM];
-        loop {
-            match source.recv(&mut buffer).await {
-                Ok(length) => {
-                    let bytes = buffer[..length].to_vec();
-                    if inputs.send(Outside::Relay { number, bytes }).await.is_err() {
-                        return;
-                    }
-                }
-                // The server is not there, for now: the requests' own schedule tells how long that is waited for.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-    });
-    Ok((socket, reader.abort_handle()))
 }
 
 /// Lets a session check one candidate of its peer through its allocation.
@@ -276,22 +202,6 @@ pub(super) fn add_relayed(wire: &mut Wire, peer: &mut Peer, address: SocketAddr,
 }
 
 impl Engine {
-    /// Keeps an offer back until its answer can hold a relayed address, where that is worth a moment.
-    pub(super) fn hold(
-        &mut self,
-        offer: Offer,
-        reply: oneshot::Sender<Result<Answer, Error>>,
-        now: Instant,
-    ) -> Option<(Offer, oneshot::Sender<Result<Answer, Error>>)> {
-        let relays = &mut self.wire.relays;
-        let wait = relays.spare(now).is_some_and(|number| relays.is_allocating(number));
-        if !wait || offer.protocol != "http" || relays.held.len() >= MAX_HELD {
-            return Some((offer, reply));
-        }
-        relays.held.push(Held { offer, reply, until: now + ANSWER_WAITS });
-        None
-    }
-
     /// Candidates of a session that come after its answer.
     pub(super) fn on_late_candidates(&mut self, id: &str, reply: oneshot::Sender<Result<Vec<String>, Error>>) {
         let found = self.key_of(id).map(|key| self.peers.get_mut(&key));
@@ -306,19 +216,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_relay_datagram(&mut self, number: u32, bytes: &[u8], now: Instant) {
+    pub(super) fn on_relay_input(&mut self, number: u32, input: &Input, now: Instant) {
         let Some(relayed) = self.wire.relays.all.get_mut(&number) else { return };
-        let before = relayed.allocation.relayed();
-        let outcome = relayed.allocation.handle(now, bytes);
-        relayed.flush();
-        match outcome {
+        let before = relayed.address();
+        match relayed.client.handle(now, input) {
             Outcome::Data(remote, data) => {
                 let local = before.map(|relayed| relayed.ip());
                 self.on_datagram(now, Route { socket: Socket::Relay(number), local, remote }, data);
             }
-            Outcome::Taken if before.is_none() && relayed.allocation.relayed().is_some() => {
-                self.on_relay_ready(number, now)
-            }
+            Outcome::Taken if before.is_none() && relayed.address().is_some() => self.on_relay_ready(number, now),
             Outcome::Taken => self.look_at_relay(number, now),
         }
     }
@@ -329,7 +235,8 @@ impl Engine {
         let (server, owner) = (relayed.server, relayed.owner);
         let server = &mut self.wire.relays.servers[server];
         (server.last_error, server.rests_until) = (None, None);
-        log::debug!(target: "webrtc", "relayed address={:?} server={:?}", relayed.allocation.relayed(), server.name);
+        let address = relayed.address();
+        log::debug!(target: "webrtc", "relayed address={address:?} server=\"{}\"", server.server.uri);
         match owner.and_then(|key| self.peers.get_mut(&key)) {
             Some(peer) => {
                 for (address, priority) in peer.remotes.clone() {
@@ -344,42 +251,38 @@ impl Engine {
         }
     }
 
-    /// The spare allocation is ready: who waited longest gets it, the others get another one.
-    fn answer_with_spare(&mut self, now: Instant) {
-        let Some(oldest) = self.wire.relays.held.iter().map(|held| held.until).min() else { return };
-        self.let_go(now, |held| held.until <= oldest);
-        if !self.wire.relays.held.is_empty() {
-            self.wire.relays.spare(now);
-        }
-    }
-
-    /// Answers offers that were held back.
-    fn let_go(&mut self, now: Instant, which: impl Fn(&Held) -> bool) {
-        let (go, stay) = std::mem::take(&mut self.wire.relays.held).into_iter().partition(which);
-        self.wire.relays.held = stay;
-        for Held { offer, reply, .. } in go {
-            self.answer_offer(offer, reply, now);
-        }
-    }
-
-    /// Forgets an allocation that ended; its session goes on without it.
+    /// Forgets an allocation that ended; its session goes on without it, or with another server's.
     fn look_at_relay(&mut self, number: u32, now: Instant) {
         let Some(relayed) = self.wire.relays.all.get(&number) else { return };
-        let Some(error) = relayed.allocation.over() else { return };
+        let Some(error) = relayed.client.allocation().over() else { return };
         let (error, server, owner) = (error.map(str::to_owned), relayed.server, relayed.owner);
         self.wire.relays.all.remove(&number);
         if let Some(error) = error {
             self.wire.relays.rest(server, error, now);
         }
-        if let Some(peer) = owner.and_then(|key| self.peers.get_mut(&key)) {
-            peer.relay = None;
-            if let Some(late) = peer.late.take() {
-                let _ = late.send(Ok(Vec::new()));
+        if let Some((key, peer)) = owner.and_then(|key| Some((key, self.peers.get_mut(&key)?))) {
+            // A session with a direct way needs none any more.
+            let way = peer.session.ice().selected().filter(|_| peer.connected.is_some());
+            let direct = way.is_some_and(|route| route.socket != Socket::Relay(number));
+            peer.relay = if direct { None } else { self.wire.relays.take(key, now) };
+            match peer.relay {
+                // Who asks is answered when that one is known.
+                Some(other) => self.on_relay_replaced(key, other, now),
+                None => drop(peer.late.take().map(|late| late.send(Ok(Vec::new())))),
             }
         }
         self.on_lost_socket(Socket::Relay(number), now);
         if owner.is_none() {
-            self.let_go(now, |_| true);
+            self.answer_without_spare(now);
+        }
+    }
+
+    /// A session has another allocation than before, which may be there already.
+    fn on_relay_replaced(&mut self, key: u32, number: u32, now: Instant) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        self.wire.relays.permit(number, peer.origin.remote.ip(), now);
+        if self.wire.relays.relayed(number).is_some() {
+            self.on_relay_ready(number, now);
         }
     }
 
@@ -387,12 +290,10 @@ impl Engine {
         if self.wire.relays.deadline().is_none_or(|at| at > now) {
             return;
         }
-        self.let_go(now, |held| held.until <= now);
         for number in self.wire.relays.all.keys().copied().collect::<Vec<_>>() {
             let Some(relayed) = self.wire.relays.all.get_mut(&number) else { continue };
-            if relayed.allocation.deadline().is_some_and(|at| at <= now) {
-                relayed.allocation.tick(now);
-                relayed.flush();
+            if relayed.client.allocation().deadline().is_some_and(|at| at <= now) {
+                relayed.client.tick(now);
             }
             let age = now.saturating_duration_since(relayed.since);
             match relayed.owner {

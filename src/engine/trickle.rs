@@ -1,11 +1,13 @@
 //! Trickled candidates and ICE restarts (RFC 8838, RFC 9725 section 4.3).
+use super::hidden;
 use super::peer::Peer;
 use super::relayed::add_relayed;
 use super::sessions::short;
 use super::{Engine, wire::Wire};
-use crate::net::candidate;
+use crate::net::candidate::{self, Place};
 use crate::rtc::ice::Credentials;
 use crate::stream::relay::{Error, ErrorKind, Trickle, Trickled};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Candidates of one peer that are looked at, over all of its messages.
@@ -62,6 +64,7 @@ impl Engine {
         peer.generation += 1;
         peer.offered_candidates = 0;
         peer.remotes.clear();
+        peer.hidden.clear();
         peer.due = Some(now);
         add_candidates(&mut self.wire, peer, &trickle.candidates, now);
         log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
@@ -69,8 +72,8 @@ impl Engine {
     }
 }
 
-/// Lets a session check the peer's candidates. mDNS names and the TCP candidates of peers that connect to
-/// us need no check of ours.
+/// Lets a session check the peer's candidates. The TCP candidates of peers that connect to us need no check of ours, and
+/// neither do names, unless the settings say that they are looked up.
 pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String], now: Instant) {
     for line in lines {
         if peer.offered_candidates >= MAX_REMOTE_CANDIDATES {
@@ -78,13 +81,21 @@ pub(super) fn add_candidates(wire: &mut Wire, peer: &mut Peer, lines: &[String],
         }
         peer.offered_candidates += 1;
         peer.remote.note(line);
-        let Some((address, priority)) = candidate::read(line) else { continue };
-        if let Some(socket) = wire.socket_for(address) {
-            peer.session.ice_mut().add_remote(now, socket, address, priority);
+        match candidate::read_place(line) {
+            Some((Place::Address(address), priority)) => check(wire, peer, address, priority, now),
+            Some((Place::Name(name, port), priority)) => hidden::look_for(wire, peer, name, port, priority),
+            None => {}
         }
-        peer.remotes.push((address, priority));
-        add_relayed(wire, peer, address, priority, now);
     }
+}
+
+/// Lets a session check one address of its peer, from our own sockets and from its allocation.
+pub(super) fn check(wire: &mut Wire, peer: &mut Peer, address: SocketAddr, priority: u32, now: Instant) {
+    if let Some(socket) = wire.socket_for(address) {
+        peer.session.ice_mut().add_remote(now, socket, address, priority);
+    }
+    peer.remotes.push((address, priority));
+    add_relayed(wire, peer, address, priority, now);
 }
 
 pub(super) fn session_not_found() -> Error {

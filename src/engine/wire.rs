@@ -2,6 +2,7 @@
 use super::relayed::Relays;
 use super::sockets::Sockets;
 use crate::net::interfaces::{self, Interface};
+use crate::net::mdns::Mdns;
 use crate::net::policy::{Candidate, Policy, Verdict};
 use crate::net::resolve::Names;
 use crate::net::route::{Datagram, Route, Socket};
@@ -36,8 +37,10 @@ pub struct Wire {
     names: Names,
     /// The socket that is looked at first, so that a flood on one does not silence the others.
     turn: usize,
-    /// Sockets towards TURN servers.
+    /// Allocations on TURN servers, with the ways to them.
     pub relays: Relays,
+    /// Who asks for browsers' names, where the settings allow that.
+    pub mdns: Option<Mdns>,
 }
 
 impl Wire {
@@ -59,6 +62,7 @@ impl Wire {
             changes,
             turn: 0,
             relays: Relays::default(),
+            mdns: None,
         };
         wire.adjust(Instant::now());
         wire
@@ -100,6 +104,18 @@ impl Wire {
     /// What becomes of each address of the machine.
     pub fn explain(&self) -> Vec<Verdict> {
         self.policy.explain(&self.interfaces)
+    }
+
+    /// Asks for a browser's name on the networks whose addresses peers are told. False: names are not looked up.
+    pub fn look_for(&self, name: &str) -> bool {
+        let Some(mdns) = &self.mdns else { return false };
+        let own =
+            self.explain().into_iter().filter(|verdict| verdict.told).filter_map(|verdict| match verdict.address {
+                IpAddr::V4(ip) => Some(ip),
+                IpAddr::V6(_) => None,
+            });
+        mdns.ask(name.to_owned(), own.collect());
+        true
     }
 
     /// The sockets that are bound: `udp 0.0.0.0:8555`.

@@ -1,5 +1,6 @@
 //! One host candidate as peers are told of it (RFC 8839 section 5.1, RFC 6544 section 4.5).
 use crate::config::Network;
+use crate::net::mdns::message;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -45,8 +46,24 @@ impl fmt::Display for Candidate {
     }
 }
 
+/// Where a candidate says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Address(SocketAddr),
+    /// Behind a browser's random name.
+    Name(String, u16),
+}
+
 /// Address and priority of a UDP candidate with a literal address (RFC 8839 section 5.1).
 pub fn read(line: &str) -> Option<(SocketAddr, u32)> {
+    match read_place(line)? {
+        (Place::Address(address), priority) => Some((address, priority)),
+        (Place::Name(..), _) => None,
+    }
+}
+
+/// The same, and candidates that hide their address.
+pub fn read_place(line: &str) -> Option<(Place, u32)> {
     let line = line.strip_prefix("a=").unwrap_or(line);
     let mut fields = line.strip_prefix("candidate:")?.split_ascii_whitespace();
     let (_foundation, component, protocol) = (fields.next()?, fields.next()?, fields.next()?);
@@ -54,10 +71,14 @@ pub fn read(line: &str) -> Option<(SocketAddr, u32)> {
         return None;
     }
     let priority = fields.next()?.parse().ok()?;
-    let ip: IpAddr = fields.next()?.parse().ok()?;
-    let port: u16 = fields.next()?.parse().ok()?;
-    (port != 0 && !ip.is_unspecified() && !ip.is_multicast())
-        .then_some((SocketAddr::new(ip.to_canonical(), port), priority))
+    let host = fields.next()?;
+    let port = fields.next()?.parse().ok().filter(|port| *port != 0)?;
+    let place = match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => return None,
+        Ok(ip) => Place::Address(SocketAddr::new(ip.to_canonical(), port)),
+        Err(_) => Place::Name(message::hidden(host)?, port),
+    };
+    Some((place, priority))
 }
 
 /// The foundation that existing relays use: one number for each host and protocol.
@@ -131,6 +152,18 @@ mod tests {
         ] {
             assert_eq!(parse(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn random_names_are_read_and_others_are_not() {
+        let name = "0A1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d.local";
+        let line = |host: &str| format!("candidate:1 1 udp 2122 {host} 5000 typ host");
+        assert_eq!(read_place(&line(name)), Some((Place::Name(name.to_lowercase(), 5000), 2122)));
+        assert_eq!(read(&line(name)), None);
+        assert_eq!(read_place(&line("printer.local")), None);
+        assert_eq!(read_place(&line(name).replace("udp", "tcp")), None);
+        let address = Place::Address("192.168.1.5:5000".parse().unwrap());
+        assert_eq!(read_place(&line("192.168.1.5")), Some((address, 2122)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod holder;
 pub mod interfaces;
 pub mod listen;
 pub mod manual;
+pub mod mdns;
 pub mod policy;
 pub mod reach;
 pub mod reflexive;

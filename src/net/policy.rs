@@ -151,6 +151,7 @@ impl Policy {
             (Rule::Interfaces, self.interfaces.as_ref().is_some_and(|names| !names.contains(name))),
             (Rule::ExcludeInterfaces, self.exclude_interfaces.iter().any(|glob| matches(glob, name))),
             (Rule::Ips, self.ips.as_ref().is_some_and(|ips| !ips.contains(ip))),
+            (Rule::Container, self.docker == Docker::Exclude && interface.container),
         ];
         rules.into_iter().find(|(_, barred)| *barred).map(|(rule, _)| rule)
     }
@@ -232,7 +233,9 @@ impl Policy {
         list
     }
 
-    /// What shall be bound: one wildcard for each family, or with a filter on addresses one socket for each address.
+    /// What shall be bound: one wildcard for each family, or with a filter that leaves addresses out one socket for
+    /// each of the others. `docker: exclude` is such a filter for the interfaces of containers. It is none for an address
+    /// that only looks like Docker's: inside of a container that may be the one that its published port leads to.
     /// The port is [`Self::port`]'s.
     pub fn sockets(&self, interfaces: &[Interface]) -> Vec<(Protocol, IpAddr)> {
         let only = self.interfaces.is_some() || self.ips.is_some();
@@ -242,7 +245,7 @@ impl Policy {
                 let known = interfaces.iter().find(|interface| interface.ip == ip);
                 known.is_none_or(|interface| self.barred(interface).is_none()).then_some(ip).into_iter().collect()
             }
-            None if only || !self.exclude_interfaces.is_empty() => interfaces
+            None if only || !self.exclude_interfaces.is_empty() || self.docker == Docker::Exclude => interfaces
                 .iter()
                 .filter(|interface| self.barred(interface).is_none())
                 .filter(|interface| !interface.loopback || !only || self.loopback || self.is_named(interface))

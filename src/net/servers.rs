@@ -69,11 +69,6 @@ impl Uri {
             None => Err(wrong()),
         }
     }
-
-    /// TURN that this version's own allocations can use.
-    pub fn is_own_turn(&self) -> bool {
-        self.kind == Kind::Turn && self.transport == Transport::Udp
-    }
 }
 
 /// The URI in full: what is not written has its default in it.
@@ -124,8 +119,7 @@ impl Servers {
             for uri in entry.urls.iter().filter_map(|url| Uri::parse(url).ok()) {
                 match uri.kind {
                     Kind::Stun => servers.stun.push(uri),
-                    Kind::Turn if uri.is_own_turn() => servers.turn.push((uri, login.clone())),
-                    Kind::Turn | Kind::Turns => {}
+                    Kind::Turn | Kind::Turns => servers.turn.push((uri, login.clone())),
                 }
             }
         }
@@ -234,7 +228,7 @@ mod tests {
         assert_eq!(asked(&["stun:8555"], None), (2, 0), "the usual public servers");
         assert_eq!(asked(&["stun:8555"], Some(vec![])), (0, 0));
         let own = vec![server(&["stun:a", "turn:b", "turn:b?transport=tcp", "turns:b"], "u", "p")];
-        assert_eq!(asked(&["stun:8555"], Some(own)), (1, 1));
+        assert_eq!(asked(&["stun:8555"], Some(own)), (1, 3));
     }
 
     #[test]

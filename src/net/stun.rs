@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-const HEADER: usize = 20;
+pub const HEADER: usize = 20;
 
 /// Message types: a method with the class bits of RFC 8489 section 5.
 pub mod kind {
@@ -53,6 +53,11 @@ impl Retry {
     /// The request goes out at once; it counts as lost `patience` later.
     pub fn new(now: Instant, patience: Duration) -> Self {
         Self { wait: Self::FIRST, due: now, until: now + patience }
+    }
+
+    /// The same over a stream, which loses nothing: the request goes out once (RFC 8489 section 6.2.2).
+    pub fn once(now: Instant, patience: Duration) -> Self {
+        Self { wait: patience, ..Self::new(now, patience) }
     }
 
     pub fn deadline(&self) -> Instant {

@@ -96,7 +96,7 @@ fn explained(error: io::Error) -> io::Error {
             "it names another host: use the name that it was made for"
         }
         CertificateError::UnknownIssuer => {
-            "nobody that this machine trusts made it: name its authority's file in SSL_CERT_FILE, or add #insecure to the source"
+            "nobody that this machine trusts made it: name its authority's file in SSL_CERT_FILE, or, if it is a camera's, add #insecure to the source"
         }
         _ => return error,
     };

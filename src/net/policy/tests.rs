@@ -345,9 +345,17 @@ fn the_table_of_settings_keeps_every_promise() {
         assert!(strict || machine.is_empty() || !own.is_empty(), "{text}: nobody is told anything");
 
         // What is bound: wildcards, or with a filter on addresses only what passes it.
-        let narrow = filters.ips.is_some() || filters.interfaces.is_some() || !filters.exclude_interfaces.is_empty();
+        let narrow = filters.ips.is_some()
+            || filters.interfaces.is_some()
+            || !filters.exclude_interfaces.is_empty()
+            || filters.docker == Docker::Exclude;
         for (protocol, local) in sockets.iter() {
             let wild = local.ip().is_unspecified();
+            let of = machine.iter().find(|interface| interface.ip == local.ip());
+            assert!(
+                filters.docker != Docker::Exclude || of.is_none_or(|interface| !interface.container),
+                "{text}: {local} answers containers"
+            );
             let single = webrtc.listen.starts_with("192.") || webrtc.listen.starts_with('[');
             assert_eq!(wild, !narrow && !single, "{text}: {local}");
             assert!(

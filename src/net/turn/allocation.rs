@@ -1,15 +1,15 @@
-//! One allocation from the first request to its release (RFC 8656 sections 6 to 8): bytes and time come in, bytes go
-//! out through [`Allocation::take_out`].
+//! One allocation from the first request to its release (RFC 8656 sections 6 to 8): messages and time come in, messages
+//! go out through [`Allocation::take_out`].
 use super::frame;
 use super::login::Signer;
 use super::peers::{Peers, Want};
-use crate::net::servers::Login;
+use crate::net::servers::{Login, Transport};
 use crate::net::stun::{Message, Retry, TransactionId, Writer, attribute, kind};
 use crate::rtc::digest::Digest;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// A request without an answer counts as lost after this time: four tries.
+/// A request without an answer counts as lost after this time: five tries over UDP, one over a stream.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The release is tried for this long; after it the server's own clock ends the allocation.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ enum State {
     Over(Option<String>),
 }
 
-/// What a datagram of the server was.
+/// What a message of the server was.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
     /// For the allocation itself, or nothing.
@@ -58,6 +58,8 @@ pub enum Outcome<'a> {
 }
 
 pub struct Allocation {
+    /// What lies between us and the server; to peers it is always UDP.
+    transport: Transport,
     signer: Signer,
     state: State,
     pending: Vec<Transaction>,
@@ -70,8 +72,9 @@ pub struct Allocation {
 
 impl Allocation {
     /// Asks for an allocation; the request is in [`Self::take_out`].
-    pub fn new(login: Login, digest: Digest, now: Instant) -> Self {
+    pub fn new(transport: Transport, login: Login, digest: Digest, now: Instant) -> Self {
         let mut allocation = Self {
+            transport,
             signer: Signer::new(login, digest),
             state: State::Allocating,
             pending: Vec::new(),
@@ -125,6 +128,15 @@ impl Allocation {
             // The server may have allocated without our knowing; its clock ends that.
             State::Allocating => self.state = State::Over(None),
             State::Releasing | State::Over(_) => {}
+        }
+    }
+
+    /// The way to the server is gone, and the allocation with it (RFC 8656 section 3.1).
+    pub fn lose(&mut self, error: &str) {
+        match self.state {
+            State::Over(_) => {}
+            State::Releasing => self.state = State::Over(None),
+            State::Allocating | State::Ready(_) => self.end(error),
         }
     }
 
@@ -288,7 +300,10 @@ impl Allocation {
         });
         let Some((id, bytes)) = request else { return self.end("the system gives no random numbers") };
         let patience = if task == Task::Release { RELEASE_PATIENCE } else { PATIENCE };
-        let mut retry = Retry::new(now, patience);
+        let mut retry = match self.transport {
+            Transport::Udp => Retry::new(now, patience),
+            Transport::Tcp => Retry::once(now, patience),
+        };
         if retry.take(now) {
             self.out.push(bytes.clone());
         }

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 /// First and last channel number (RFC 8656 section 12).
 pub const FIRST_CHANNEL: u16 = 0x4000;
 pub const LAST_CHANNEL: u16 = 0x4fff;
-const CHANNEL_HEADER: usize = 4;
+pub const CHANNEL_HEADER: usize = 4;
 
-/// Appends `data` for a bound channel; over UDP nothing is padded.
+/// Appends `data` for a bound channel; over UDP nothing is padded, [`padded`](super::framing::padded) does it for streams.
 pub fn write_channel(out: &mut Vec<u8>, channel: u16, data: &[u8]) {
     out.extend_from_slice(&channel.to_be_bytes());
     out.extend_from_slice(&(data.len() as u16).to_be_bytes());

@@ -1,10 +1,15 @@
-//! A TURN client over UDP (RFC 8656) without sockets or a clock: one allocation on one server, the permissions and
-//! channels of the peers that it relays for.
-pub mod allocation;
+//! A TURN client (RFC 8656) over UDP, TCP and TLS: `allocation` is the protocol without sockets or a clock, [`Client`]
+//! is it with the way to its server. Nothing here knows who needs the relayed address.
+mod allocation;
+mod client;
 mod frame;
+mod framing;
+mod link;
 mod login;
 mod peers;
 #[cfg(test)]
 mod tests;
 
-pub use allocation::{Allocation, Outcome};
+pub use allocation::Outcome;
+pub use client::{Client, Server};
+pub use link::Input;

@@ -1,6 +1,7 @@
 //! The client against a scripted server.
+use super::allocation::Allocation;
 use super::*;
-use crate::net::servers::Login;
+use crate::net::servers::{Login, Transport};
 use crate::net::stun::{Message, Writer, attribute, kind};
 use crate::rtc::digest::Digest;
 use std::net::SocketAddr;
@@ -28,9 +29,13 @@ enum Say<'a> {
 
 impl World {
     fn new() -> Self {
+        Self::over(Transport::Udp)
+    }
+
+    fn over(transport: Transport) -> Self {
         let (digest, now) = (Digest::default(), Instant::now());
         let login = Login { username: "user".into(), credential: "pass".into() };
-        Self { allocation: Allocation::new(login, digest.clone(), now), digest, now }
+        Self { allocation: Allocation::new(transport, login, digest.clone(), now), digest, now }
     }
 
     fn key(&self, password: &str) -> Vec<u8> {
@@ -303,4 +308,29 @@ fn an_allocation_is_given_back_with_a_lifetime_of_nothing() {
     world.allocation.release(world.now);
     assert_eq!(world.pass(Duration::from_secs(3)).len(), 3, "at 0, 0.5 and 1.5 s");
     assert_eq!(world.allocation.over(), Some(None), "the server's own clock does the rest");
+}
+
+#[test]
+fn over_a_stream_nothing_is_said_twice_and_the_patience_is_the_same() {
+    let mut world = World::over(Transport::Tcp);
+    assert_eq!(world.pass(Duration::from_secs(9)).len(), 1);
+    assert_eq!(world.error(), "the server did not answer within 8 s");
+    let mut world = World::over(Transport::Tcp);
+    world.allocate();
+    let refresh = world.pass(Duration::from_secs(301));
+    assert!(refresh.len() == 1 && is(&refresh[0], kind::REFRESH));
+}
+
+#[test]
+fn an_allocation_goes_with_its_way_to_the_server() {
+    let mut world = World::over(Transport::Tcp);
+    world.allocate();
+    world.allocation.lose("the connection broke");
+    assert_eq!((world.error(), world.allocation.relayed()), ("the connection broke", None));
+    assert_eq!(world.allocation.deadline(), None);
+    let mut world = World::over(Transport::Tcp);
+    world.allocate();
+    world.allocation.release(world.now);
+    world.allocation.lose("the connection broke");
+    assert_eq!(world.allocation.over(), Some(None), "it was given up already");
 }
