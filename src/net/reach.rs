@@ -1,5 +1,5 @@
 //! The other end of a URL: a TCP connection to it, in TLS where the scheme says so.
-use super::tls::{self, Trust};
+use super::tls::{self, TlsStream, Trust};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 /// Time for one address to accept the connection; the next one is tried then.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
