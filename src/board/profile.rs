@@ -22,6 +22,7 @@ const fn profile(name: &'static str, title: &'static str, target: &'static str) 
 }
 
 const RPI_ZERO: Profile = profile("rpi-zero", "Raspberry Pi Zero, Zero W and 1", ARM6);
+const RPI_2: Profile = profile("rpi-2", "Raspberry Pi 2, and later ones with a 32-bit system", ARM7);
 const RPI_ZERO2W: Profile = profile("rpi-zero2w", "Raspberry Pi Zero 2 W", ARM64);
 const RPI_3: Profile = profile("rpi-3", "Raspberry Pi 3", ARM64);
 const RPI_4: Profile = profile("rpi-4", "Raspberry Pi 4", ARM64);
@@ -31,16 +32,17 @@ const CREALITY_K2: Profile = profile("creality-k2", "Creality K2, K2 Plus, K2 Pr
 const GENERIC_X86_64: Profile = profile("generic-x86_64", "any 64-bit PC", AMD64);
 
 /// All of them, one for each folder under `board/`.
-pub const PROFILES: [Profile; 8] =
-    [RPI_ZERO, RPI_ZERO2W, RPI_3, RPI_4, RPI_5, OPENIPC_16M, CREALITY_K2, GENERIC_X86_64];
+pub const PROFILES: [Profile; 9] =
+    [RPI_ZERO, RPI_2, RPI_ZERO2W, RPI_3, RPI_4, RPI_5, OPENIPC_16M, CREALITY_K2, GENERIC_X86_64];
 
 /// Beginnings of what Raspberry Pi boards say in their device trees, the longer before the shorter.
-const RASPBERRY_PI: [(&str, Profile); 14] = [
+const RASPBERRY_PI: [(&str, Profile); 15] = [
     ("raspberrypi,model-zero-2", RPI_ZERO2W),
     ("raspberrypi,model-zero", RPI_ZERO),
     ("raspberrypi,model-a", RPI_ZERO),
     ("raspberrypi,model-b", RPI_ZERO),
     ("raspberrypi,compute-module", RPI_ZERO),
+    ("raspberrypi,2-model", RPI_2),
     ("raspberrypi,3-model", RPI_3),
     ("raspberrypi,3-compute-module", RPI_3),
     ("raspberrypi,400", RPI_4),
@@ -60,6 +62,8 @@ pub fn fitting(facts: &Facts) -> Option<&'static Profile> {
         .iter()
         .find_map(|name| RASPBERRY_PI.iter().find(|(start, _)| name.starts_with(start)).map(|(_, profile)| profile));
     let found = match named {
+        // the kernel decides what it runs, not the processor
+        Some(profile) if profile.target == ARM64 && is_armv7(facts) => RPI_2,
         Some(profile) => *profile,
         None if facts.system_id == "openipc" && is_armv7(facts) => OPENIPC_16M,
         None if facts.udisk && is_armv7(facts) && is_k2(facts) => CREALITY_K2,
@@ -139,6 +143,13 @@ mod tests {
         for (board, processor, expected) in cases {
             assert_eq!(name(&machine(&[board, processor], "aarch64")), Some(expected), "{board}");
         }
+    }
+
+    #[test]
+    fn a_raspberry_pi_with_a_32_bit_system_gets_a_32_bit_binary() {
+        assert_eq!(name(&machine(&["raspberrypi,4-model-b", "brcm,bcm2711"], "armv7l")), Some("rpi-2"));
+        assert_eq!(name(&machine(&["raspberrypi,2-model-b", "brcm,bcm2836"], "armv7l")), Some("rpi-2"));
+        assert_eq!(name(&machine(&["raspberrypi,model-zero-w", "brcm,bcm2835"], "armv6l")), Some("rpi-zero"));
     }
 
     #[test]
