@@ -20,8 +20,9 @@ impl Engine {
 }
 
 fn forgotten(stream: &Stream) -> bool {
-    let configured = !stream.sources.is_empty() && !stream.deleted;
-    configured && stream.wanted() && stream.publisher.is_none() && stream.running.is_none() && stream.retry_at.is_none()
+    let configured = !stream.producers.is_empty() && !stream.deleted;
+    let given_up = !stream.is_running() && stream.retry_at().is_none();
+    configured && stream.wanted() && stream.publisher.is_none() && given_up
 }
 
 #[cfg(test)]
@@ -32,9 +33,9 @@ mod tests {
     fn a_source_that_somebody_wants_runs_or_waits_for_another_try() {
         let mut stream = Stream { viewers: vec![1], ..Stream::new("cam", vec!["test:".into()]) };
         assert!(forgotten(&stream));
-        stream.retry_at = Some(Instant::now());
+        stream.producers[0].retry_at = Some(Instant::now());
         assert!(!forgotten(&stream));
-        stream.retry_at = None;
+        stream.producers[0].retry_at = None;
         stream.viewers.clear();
         assert!(!forgotten(&stream));
         let waiting = Stream { viewers: vec![1], ..Stream::new("studio", vec![]) };

@@ -133,7 +133,7 @@ impl Connection {
     pub fn local(&self) -> Option<IpAddr> {
         let socket = match self {
             Connection::Plain(stream) => stream,
-            Connection::Tls(stream) => stream.get_ref().0,
+            Connection::Tls(stream) => tls::inner(stream),
         };
         socket.local_addr().ok().map(|address| address.ip().to_canonical())
     }

@@ -43,6 +43,11 @@ where
     connector.connect(name, stream).await.map_err(explained)
 }
 
+/// The connection that TLS is spoken over.
+pub fn inner<S>(stream: &TlsStream<S>) -> &S {
+    stream.get_ref().0
+}
+
 /// The settings are made when TLS is needed for the first time: most relays never need it.
 fn config(trust: Trust) -> Arc<ClientConfig> {
     static ROOTS: OnceLock<Arc<ClientConfig>> = OnceLock::new();
