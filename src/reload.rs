@@ -20,10 +20,13 @@ fn changes(old: &BTreeMap<String, Vec<String>>, new: &BTreeMap<String, Vec<Strin
     }
 }
 
+/// A section as text that differs where the section does.
+type Shown = fn(&Config) -> String;
+
 /// Sections that differ and are read at start only.
 fn left_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let differs = |section: fn(&Config) -> String| section(old) != section(new);
-    let sections: [(&str, fn(&Config) -> String); 6] = [
+    let differs = |section: Shown| section(old) != section(new);
+    let sections: [(&str, Shown); 6] = [
         ("api", |config| format!("{:?}", config.api)),
         // Credentials are left out of debug output.
         ("webrtc", |config| format!("{:?}", config.webrtc)),
