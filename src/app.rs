@@ -1,20 +1,24 @@
 //! Wiring: from settings to a running relay, and its end.
+use crate::board::notify::Notifier;
 use crate::config::{self, Config};
 use crate::engine::Engine;
 use crate::http::{self, Services};
 use crate::logging::Ring;
 use crate::net::servers;
+use crate::reload;
 use crate::stream::relay::Relay;
 use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Stack of the engine's thread: the deepest path is a DTLS handshake.
 const ENGINE_STACK: usize = 1 << 20;
+/// An engine that does not answer for this long does not turn.
+const PULSE: Duration = Duration::from_secs(5);
 /// Time that the engine is given to say goodbye to its peers.
 const ENGINE_FAREWELL: Duration = Duration::from_millis(500);
 
@@ -29,14 +33,14 @@ pub fn platform() -> String {
     format!("{}/{processor}", std::env::consts::OS)
 }
 
-/// Runs the relay until it is told to stop.
-pub fn run(config: Config, ring: Ring) -> ExitCode {
+/// Runs the relay until it is told to stop. `arguments` are what the configuration was loaded from.
+pub fn run(config: Config, arguments: &[String], ring: Ring) -> ExitCode {
     log::info!(target: "app", "porthole version={} platform={}", env!("CARGO_PKG_VERSION"), platform());
     match &config.path {
         Some(path) => log::info!(target: "config", "config path={}", path.display()),
         None => log::info!(target: "config", "no config file, changes made through the API are not kept"),
     }
-    match start(config, ring) {
+    match start(config, arguments, ring) {
         Ok(()) => {
             log::info!(target: "app", "stopped");
             ExitCode::SUCCESS
@@ -49,7 +53,8 @@ pub fn run(config: Config, ring: Ring) -> ExitCode {
 }
 
 /// The engine has a thread and a runtime of its own, so that no page or API call delays a picture.
-fn start(config: Config, ring: Ring) -> Result<(), String> {
+fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String> {
+    let notifier = Notifier::from_environment();
     let (relay, commands) = Relay::new();
     let (stop, stopping) = watch::channel(false);
     let (ended, engine_ended) = std::sync::mpsc::channel::<()>();
@@ -83,15 +88,22 @@ fn start(config: Config, ring: Ring) -> Result<(), String> {
     let services = services(&config, ring);
     let served = front.block_on(async {
         let told = shutdown().map_err(|error| format!("no signals: {error}"))?;
+        let reloads = signal(SignalKind::hangup()).map_err(|error| format!("no signals: {error}"))?;
         let mut failed = false;
+        let attended = relay.clone();
         // Without its engine the relay is an empty page: who started it shall see that it ended.
         let shutdown = async {
             tokio::select! {
                 () = told => {}
                 _ = engine_gone => failed = true,
+                () = beat(&notifier, &attended) => {}
+                () = reload_at(reloads, arguments, config.clone(), &attended, &notifier) => {}
             }
+            notifier.stopping();
         };
-        http::serve(&config.api, relay, services, shutdown).await.map_err(|error| error.to_string())?;
+        http::serve(&config.api, relay, services, || notifier.ready(), shutdown)
+            .await
+            .map_err(|error| error.to_string())?;
         if failed { Err("an internal fault ended the engine".to_owned()) } else { Ok(()) }
     });
     let _ = stop.send(true);
@@ -129,6 +141,31 @@ impl http::Log for RecentLog {
     fn clear(&self) {
         self.0.clear();
     }
+}
+
+/// Feeds the service manager's watchdog for as long as the engine answers, and what is due in it is done. Never
+/// completes.
+async fn beat(notifier: &Notifier, relay: &Relay) {
+    let Some(interval) = notifier.interval else { return std::future::pending().await };
+    loop {
+        match tokio::time::timeout(PULSE, relay.pulse()).await {
+            Ok(Ok(None)) => notifier.alive(),
+            Ok(Ok(Some(overdue))) => log::error!(target: "app", "the watchdog is not fed, overdue: {overdue}"),
+            Ok(Err(error)) => log::error!(target: "app", "the watchdog is not fed error={error}"),
+            Err(_) => log::error!(target: "app", "the watchdog is not fed, the engine does not answer"),
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Reads the configuration again at every SIGHUP. Never completes.
+async fn reload_at(mut signals: Signal, arguments: &[String], mut config: Config, relay: &Relay, notifier: &Notifier) {
+    while signals.recv().await.is_some() {
+        let (now, sentence) = reload::reload(arguments, config, relay).await;
+        config = now;
+        notifier.status(&sentence);
+    }
+    std::future::pending().await
 }
 
 /// Completes at SIGTERM or SIGINT.

@@ -1,5 +1,6 @@
 //! `porthole`: arguments to command to exit code.
 mod app;
+mod board;
 mod config;
 mod doctor;
 mod engine;
@@ -7,6 +8,7 @@ mod http;
 mod logging;
 mod media;
 mod net;
+mod reload;
 mod rtc;
 mod source;
 mod stream;
@@ -19,6 +21,7 @@ const USAGE: &str = "\
 usage: porthole [-c CONFIG]...
        porthole check [FILE]...
        porthole doctor [-c CONFIG]... [URL]
+       porthole board
 
   -c, --config CONFIG  a file, inline YAML in braces, or key.path=value; may be repeated, later ones win;
                        without it porthole.yaml, then /etc/porthole.yaml
@@ -30,6 +33,7 @@ can't work, with 0 where there are warnings only.
 doctor asks the running relay why there is no picture, and prints what is wrong and what to do about it. The relay is
 the one of the configuration, else http://127.0.0.1:1984, or the one at URL. Exit code 0: nothing is wrong, 1: something
 is, 2: no relay answers.
+board prints what it recognises of this machine and which profile fits. Exit code 1: none does.
 ";
 
 /// Exit code of a command line that makes no sense.
@@ -41,6 +45,7 @@ enum Command {
     Run { config: Vec<String> },
     Check { config: Vec<String> },
     Doctor { config: Vec<String>, url: Option<String> },
+    Board,
     Version,
     Help,
 }
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Ok(Command::Run { config }) => run(&config),
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Doctor { config, url }) => doctor(&config, url.as_deref()),
+        Ok(Command::Board) => board(),
         Ok(Command::Version) => {
             say(&format!("porthole {} {}\n", env!("CARGO_PKG_VERSION"), app::platform()));
             ExitCode::SUCCESS
@@ -68,14 +74,15 @@ fn main() -> ExitCode {
 fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments.into_iter().collect::<Vec<_>>());
     let mut config = vec![];
-    let (mut checks, mut doctor, mut url) = (false, false, None);
+    let (mut checks, mut doctor, mut board, mut url) = (false, false, false, None);
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('c') | Long("config") => config.push(parser.value()?.string()?),
+            Short('c') | Long("config") if !board => config.push(parser.value()?.string()?),
             Short('v') | Long("version") => return Ok(Command::Version),
             Short('h') | Long("help") => return Ok(Command::Help),
-            Value(word) if word == "check" && !checks && !doctor => checks = true,
-            Value(word) if word == "doctor" && !checks && !doctor => doctor = true,
+            Value(word) if word == "check" && !checks && !doctor && !board => checks = true,
+            Value(word) if word == "doctor" && !checks && !doctor && !board => doctor = true,
+            Value(word) if word == "board" && !checks && !doctor && !board && config.is_empty() => board = true,
             Value(word) if doctor && url.is_none() => url = Some(word.string()?),
             Value(file) if checks => config.push(file.string()?),
             other => return Err(other.unexpected()),
@@ -84,6 +91,7 @@ fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lex
     Ok(match (checks, doctor) {
         (true, _) => Command::Check { config },
         (_, true) => Command::Doctor { config, url },
+        _ if board => Command::Board,
         _ => Command::Run { config },
     })
 }
@@ -98,7 +106,7 @@ fn run(arguments: &[String]) -> ExitCode {
             for error in errors {
                 log::error!(target: "config", "{error}");
             }
-            let code = app::run(config, ring);
+            let code = app::run(config, arguments, ring);
             log::logger().flush();
             code
         }
@@ -136,6 +144,12 @@ fn doctor(arguments: &[String], url: Option<&str>) -> ExitCode {
     let report = doctor::ask::ask(url, config.as_ref());
     say(&report.text);
     ExitCode::from(report.code)
+}
+
+fn board() -> ExitCode {
+    let facts = board::facts::Facts::read(std::path::Path::new("/"));
+    say(&board::profile::report(&facts));
+    if board::profile::fitting(&facts).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// To standard output; unlike `print!` this does not panic when it is closed.
@@ -177,6 +191,13 @@ mod tests {
         assert_eq!(parsed(&["doctor", "-c", "a", "printer.local"]), Ok(Command::Doctor { config, url }));
         assert_eq!(parsed(&["doctor"]), Ok(Command::Doctor { config: vec![], url: None }));
         assert!(parsed(&["doctor", "a", "b"]).is_err());
+    }
+
+    #[test]
+    fn board_takes_nothing() {
+        assert_eq!(parsed(&["board"]), Ok(Command::Board));
+        assert!(parsed(&["board", "-c", "a"]).is_err() && parsed(&["-c", "a", "board"]).is_err());
+        assert!(parsed(&["board", "doctor"]).is_err());
     }
 
     #[test]

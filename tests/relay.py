@@ -49,15 +49,20 @@ def eventually(probe, seconds, what):
 
 class Relay:
     """`prefix`: command that runs it elsewhere (`ip netns exec …`). `media`: where the media port listens, `""` = everywhere. `arguments`: come before ours.
-    `environment`: variables beside those of the tests."""
+    `environment`: variables beside those of the tests.
+    `binary`: the command that is the relay, where it is another one; an emulated one may take `patience` times as long."""
 
-    def __init__(self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, environment=None, **sections):
+    def __init__(
+        self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, environment=None, binary=(BINARY,), patience=1, **sections
+    ):
         self.address = address
         self.http_port = http_port or free_port()
         self.media_port = free_media_port(taken=[self.http_port])
         self.prefix = list(prefix)
         self.arguments = list(arguments)
         self.environment = {**os.environ, **(environment or {})}
+        self.binary = [str(word) for word in binary]
+        self.patience = patience
         self.config = {
             "api": {"listen": f"{address}:{self.http_port}"},
             "webrtc": {
@@ -84,14 +89,14 @@ class Relay:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, BINARY, *self.arguments, "-c", json.dumps(self.config)],
+                [*self.prefix, *self.binary, *self.arguments, "-c", json.dumps(self.config)],
                 cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        eventually(self._answers, START_SECONDS, "the relay answers /api")
+        eventually(self._answers, START_SECONDS * self.patience, "the relay answers /api")
         return self
 
     def _answers(self):
@@ -113,11 +118,11 @@ class Relay:
         assert code is None, f"the relay ended by itself with {code}:\n{self.log()}"
         process.send_signal(signal.SIGTERM)
         try:
-            code = process.wait(STOP_SECONDS)
+            code = process.wait(STOP_SECONDS * self.patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"the relay did not end within {STOP_SECONDS} s of SIGTERM:\n{self.log()}") from None
+            raise AssertionError(f"the relay did not end within {STOP_SECONDS * self.patience} s of SIGTERM:\n{self.log()}") from None
         assert code == 0, f"the relay ended with {code}:\n{self.log()}"
         assert "panicked" not in self.log(), self.log()
 

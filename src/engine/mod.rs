@@ -11,6 +11,7 @@ mod offers;
 mod peer;
 mod producer;
 mod public;
+mod pulse;
 mod relayed;
 mod report;
 mod send;
@@ -456,6 +457,7 @@ impl Engine {
                 let report = self.examine(clock, now);
                 drop(reply.send(Ok(report)));
             }
+            Command::Pulse { reply } => drop(reply.send(Ok(self.overdue(now)))),
             Command::Status { reply } => {
                 let status = self.status(now);
                 drop(reply.send(Ok(status)));

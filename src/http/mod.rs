@@ -134,17 +134,21 @@ impl Front {
     }
 }
 
-/// Binds and serves; with an empty `api.listen` only waits for `shutdown`.
+/// Binds, calls `bound` and serves; with an empty `api.listen` only waits for `shutdown`.
 pub async fn serve(
     api: &config::Api,
     relay: Relay,
     services: Services,
+    bound: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if api.listen.is_empty() {
+        bound();
         shutdown.await;
     } else {
-        Front::bind(api, relay, services)?.run(shutdown).await;
+        let front = Front::bind(api, relay, services)?;
+        bound();
+        front.run(shutdown).await;
     }
     Ok(())
 }

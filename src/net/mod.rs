@@ -14,6 +14,7 @@ pub mod route;
 pub mod servers;
 pub mod stun;
 pub mod tcp;
+#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 pub mod tls;
 pub mod turn;
 pub mod udp;

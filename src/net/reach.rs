@@ -1,5 +1,5 @@
 //! The other end of a URL: a TCP connection to it, in TLS where the scheme says so.
-use super::tls::{self, Trust};
+use super::tls::{self, TlsStream, Trust};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 /// Time for one address to accept the connection; the next one is tried then.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
@@ -134,7 +133,7 @@ impl Connection {
     pub fn local(&self) -> Option<IpAddr> {
         let socket = match self {
             Connection::Plain(stream) => stream,
-            Connection::Tls(stream) => stream.get_ref().0,
+            Connection::Tls(stream) => tls::inner(stream),
         };
         socket.local_addr().ok().map(|address| address.ip().to_canonical())
     }

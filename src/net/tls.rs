@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::client::TlsStream;
+pub use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -41,6 +41,11 @@ where
     };
     let connector = TlsConnector::from(config(trust));
     connector.connect(name, stream).await.map_err(explained)
+}
+
+/// The connection that TLS is spoken over.
+pub fn inner<S>(stream: &TlsStream<S>) -> &S {
+    stream.get_ref().0
 }
 
 /// The settings are made when TLS is needed for the first time: most relays never need it.

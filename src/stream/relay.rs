@@ -172,6 +172,10 @@ pub enum Command {
         clock: Option<u64>,
         reply: oneshot::Sender<Result<Value, Error>>,
     },
+    /// Does the engine turn, and is nothing overdue in it? Answers what is.
+    Pulse {
+        reply: oneshot::Sender<Result<Option<String>, Error>>,
+    },
     /// The machine's own state: listeners, candidates, counts.
     Status {
         reply: oneshot::Sender<Result<Value, Error>>,
@@ -260,6 +264,11 @@ impl Relay {
     /// `{machine, streams, sessions, past, findings}`; see `doctor`.
     pub async fn doctor(&self, clock: Option<u64>) -> Result<Value, Error> {
         self.ask(|reply| Command::Doctor { clock, reply }).await
+    }
+
+    /// Answers as soon as the engine's loop turns: `None`, or what should have been done long ago.
+    pub async fn pulse(&self) -> Result<Option<String>, Error> {
+        self.ask(|reply| Command::Pulse { reply }).await
     }
 
     /// `{listen:[…], candidates:[…], sessions, streams, …}`.

@@ -176,6 +176,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 reply.send(if id == ID { Ok(known) } else { Err(unknown("session")) }).ok();
             }
             Command::Doctor { clock, reply } => drop(reply.send(Ok(json!({"findings": 1, "clock": clock})))),
+            Command::Pulse { reply } => drop(reply.send(Ok(None))),
             Command::Status { reply } => {
                 reply.send(Ok(json!({"sessions": 0}))).ok();
             }
