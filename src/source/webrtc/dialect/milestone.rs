@@ -63,7 +63,7 @@ impl Milestone {
         wish.extend(param("streamId").map(|id| ("streamId".to_owned(), json!(id))));
         let mut playback = Map::new();
         playback.extend(param("playbackTime").map(|time| ("playbackTime".to_owned(), json!(time))));
-        playback.extend(param("skipGaps").map(|skip| ("skipGaps".to_owned(), json!(skip != "false"))));
+        playback.extend(self.target.has("skipGaps").then(|| ("skipGaps".to_owned(), json!(true))));
         playback.extend(param("speed").and_then(|speed| Some(("speed".to_owned(), json!(speed.parse::<f64>().ok()?)))));
         if !playback.is_empty() {
             wish.insert("playbackTimeNode".into(), Value::Object(playback));

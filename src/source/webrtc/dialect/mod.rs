@@ -5,6 +5,8 @@ mod go2rtc;
 mod kinesis;
 mod milestone;
 mod openipc;
+#[cfg(test)]
+mod tests;
 mod whep;
 mod wyze;
 
