@@ -135,7 +135,9 @@ impl Front {
                 let address = listener.local_addr()?;
                 tls.set_port(address.port());
                 let shared = if *speaks == Speaks::Both { &api.listen } else { &api.tls_listen };
-                log::info!(target: "api", "tls listen addr={shared}");
+                if tls.error().is_none() {
+                    log::info!(target: "api", "tls listen addr={shared}");
+                }
             }
         }
         let (inner, inbound) = Inner::start()?;
