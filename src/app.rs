@@ -8,6 +8,7 @@ use crate::net::servers;
 use crate::reload;
 use crate::stream::relay::Relay;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -126,6 +127,10 @@ fn services(config: &Config, ring: Ring) -> Services {
         saver,
         log: Some(Arc::new(RecentLog(ring))),
         config_path: config.path.clone(),
+        // systemd separates several with colons.
+        state_directory: std::env::var("STATE_DIRECTORY")
+            .ok()
+            .and_then(|list| list.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)),
         ice_links: servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
     }

@@ -241,8 +241,8 @@ def test_the_network_cannot_add_sources_that_run_programs(relay):
 
 
 def test_the_pages_load_nothing_from_elsewhere_and_run_no_inline_script(relay):
-    pages = ("/", "/stream.html", "/publish.html", "/webrtc.html", "/doctor.html", "/links.html", "/wall", "/wall.html")
-    scripts = ("/doctor.js", "/index.js", "/links.js", "/porthole.js", "/publish.js", "/qr.js", "/remember.js", "/stream.js", "/wall.js")
+    pages = ("/", "/stream.html", "/publish.html", "/webrtc.html", "/doctor.html", "/links.html", "/trust.html", "/wall", "/wall.html")
+    scripts = ("/doctor.js", "/index.js", "/links.js", "/porthole.js", "/publish.js", "/qr.js", "/remember.js", "/stream.js", "/trust.js", "/wall.js")
     for path in (*pages, *scripts, "/style.css", "/icon.svg"):
         code, headers, text = relay.get(path)
         assert code == 200, path

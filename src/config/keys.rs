@@ -58,9 +58,6 @@ const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("api.local_auth", "passwords are not asked for in this version"),
     ("api.base_path", "not part of this version, paths begin at /"),
     ("api.static_dir", "not part of this version, the built-in pages are served"),
-    ("api.tls_listen", "not part of this version, the API speaks plain HTTP"),
-    ("api.tls_cert", "not part of this version, the API speaks plain HTTP"),
-    ("api.tls_key", "not part of this version, the API speaks plain HTTP"),
     ("api.unix_listen", "not part of this version"),
     ("api.allow_paths", "not part of this version, every path is served"),
 ];

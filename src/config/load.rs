@@ -2,7 +2,7 @@
 use super::combinations::{self, Severity};
 use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
-use super::{Config, Error, place, substitute};
+use super::{Config, Error, https, place, substitute};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -70,7 +70,9 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
     let mut config = loading.root.into_config(edge.memory);
     config.path = loading.path;
     let mut loaded = Loaded { config, warnings: loading.warnings, errors: vec![] };
-    for (severity, finding) in combinations::findings(&loaded.config, edge.interfaces.as_deref()) {
+    let mut found = combinations::findings(&loaded.config, edge.interfaces.as_deref());
+    found.extend(https::findings(&loaded.config, edge.read));
+    for (severity, finding) in found {
         let line = told(&loading.documents, &finding);
         match severity {
             Severity::Warning => loaded.warnings.push(line),

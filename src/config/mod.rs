@@ -2,6 +2,7 @@
 mod checks;
 mod combinations;
 mod document;
+mod https;
 mod ice;
 mod keys;
 mod load;
@@ -15,6 +16,7 @@ mod values;
 pub use load::{Edge, Loaded, line_of_key, load};
 pub use save::save_stream;
 
+use crate::net::certificate::Given;
 use log::LevelFilter;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,12 +70,39 @@ pub struct Api {
     pub hosts: Vec<String>,
     /// Origins (`https://example.lan`, or a bare host name) that may call besides those of the same host name.
     pub origin: Vec<String>,
+    /// Where the certificate of HTTPS comes from if [`Api::tls_cert`] is not set. Default: there is none.
+    pub tls: TlsMode,
+    /// Where HTTPS is spoken besides [`Api::listen`], which speaks both: `host:port`, `:port`. Default: nowhere else.
+    pub tls_listen: String,
+    /// The certificate and those that lead to its authority: the path of a PEM file, or PEM. Default: empty.
+    pub tls_cert: Given,
+    /// The certificate's key: the path of a PEM file, or PEM. Default: empty.
+    pub tls_key: Given,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: ":1984".into(), allow: vec![], hosts: vec![], origin: vec![] }
+        Self {
+            listen: ":1984".into(),
+            allow: vec![],
+            hosts: vec![],
+            origin: vec![],
+            tls: TlsMode::Off,
+            tls_listen: String::new(),
+            tls_cert: Given::default(),
+            tls_key: Given::default(),
+        }
     }
+}
+
+/// `api.tls`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// HTTPS only with `tls_cert` and `tls_key`.
+    #[default]
+    Off,
+    /// A certificate of an authority that this relay makes for itself.
+    Auto,
 }
 
 /// Section `webrtc`.

@@ -1,9 +1,11 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
 use super::values::{
-    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Sources, Span, WebrtcListen, Words,
+    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Sources, Span, TlsWord, WebrtcListen,
+    Words,
 };
 use super::{Api, Config, Filters, IceServer, Log, Relay, Webrtc, buffer_for, sessions_for};
+use crate::net::certificate::Given;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +43,7 @@ macro_rules! replaced {
 }
 replaced!(
     ApiListen,
+    TlsWord,
     WebrtcListen,
     Candidates,
     DockerWord,
@@ -97,6 +100,10 @@ section!(ApiPart {
     allow: Vec<Peers>,
     hosts: Words,
     origin: Words,
+    tls: TlsWord,
+    tls_listen: ApiListen,
+    tls_cert: String,
+    tls_key: String,
 });
 
 section!(WebrtcPart {
@@ -202,6 +209,10 @@ impl ApiPart {
         set(&mut api.listen, self.listen.map(|listen| listen.0));
         set(&mut api.allow, self.allow.map(|list| list.into_iter().map(|peers| peers.0).collect()));
         set(&mut api.hosts, self.hosts.map(|words| words.0));
+        set(&mut api.tls, self.tls.map(|word| word.0));
+        set(&mut api.tls_listen, self.tls_listen.map(|listen| listen.0));
+        set(&mut api.tls_cert, self.tls_cert.map(Given));
+        set(&mut api.tls_key, self.tls_key.map(Given));
         // "*" would let every web page on the Internet talk to the cameras; it was warned about.
         set(&mut api.origin, self.origin.map(|words| words.0.into_iter().filter(|origin| origin != "*").collect()));
     }

@@ -1,5 +1,5 @@
 //! Single values as YAML writes them, checked while they are read, so that an error knows its line.
-use super::{Docker, Network};
+use super::{Docker, Network, TlsMode};
 use crate::net::listen::Listen;
 use crate::net::manual::Manual;
 use log::LevelFilter;
@@ -44,7 +44,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(ApiListen, WebrtcListen, DockerWord, Level, Span, Peers, Address);
+from_text!(ApiListen, WebrtcListen, DockerWord, TlsWord, Level, Span, Peers, Address);
 
 /// `api.listen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,23 @@ impl FromText for DockerWord {
             "auto" => Docker::Auto,
             "include" => Docker::Include,
             "exclude" => Docker::Exclude,
+            _ => return None,
+        }))
+    }
+}
+
+/// `api.tls`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TlsWord(pub TlsMode);
+
+impl FromText for TlsWord {
+    const EXPECTED: &'static str = "auto or off";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "auto" => TlsMode::Auto,
+            // What YAML makes of the word, in its older versions.
+            "off" | "false" => TlsMode::Off,
             _ => return None,
         }))
     }

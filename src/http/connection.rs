@@ -7,11 +7,11 @@ use super::head::{self, Framing, Head};
 use super::limits::{COPY_BYTES, Limits};
 use super::response::Response;
 use super::socket;
+use super::transport::Transport;
 use crate::doctor::refusals::Kind;
 use std::io;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Room made for each read of a head.
@@ -36,16 +36,17 @@ impl From<Response> for Stop {
     }
 }
 
-pub async fn serve(mut stream: TcpStream, peer: SocketAddr, gate: &Gate) {
+/// `head_by`: when the head of the first request must be complete.
+pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by: Instant) {
     let mut buffer = Vec::new();
-    let mut first = true;
+    let mut first = Some(head_by);
     loop {
         let head = match read_head(&mut stream, &mut buffer, &gate.limits, first).await {
             Ok(head) => head,
             Err(Stop::Gone) => return,
             Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, "", gate.limits.write_time).await,
         };
-        first = false;
+        first = None;
         if let Err(refusal) = check(&head, gate) {
             log::debug!(target: "api", "{peer}: refused with {}", refusal.status);
             return refuse(stream, &refusal, "Vary: Origin\r\n", gate.limits.write_time).await;
@@ -54,7 +55,7 @@ pub async fn serve(mut stream: TcpStream, peer: SocketAddr, gate: &Gate) {
         if let Some(ask) = &head.websocket {
             match socket::handshake(&head, ask) {
                 Ok(answer) => {
-                    let written = timeout(gate.limits.write_time, stream.write_all(answer.as_bytes())).await;
+                    let written = timeout(gate.limits.write_time, stream.send(answer.as_bytes())).await;
                     if written.is_ok_and(|result| result.is_ok()) {
                         socket::serve(stream, buffer, &head, peer, &gate.app.relay).await;
                     }
@@ -103,14 +104,19 @@ fn field_lines(head: &Head) -> String {
 }
 
 /// Reads up to the end of a head; what follows it stays in `buffer`.
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>, limits: &Limits, first: bool) -> Result<Head, Stop> {
-    if buffer.is_empty() && !first {
+async fn read_head(
+    stream: &mut Transport,
+    buffer: &mut Vec<u8>,
+    limits: &Limits,
+    first: Option<Instant>,
+) -> Result<Head, Stop> {
+    if buffer.is_empty() && first.is_none() {
         match timeout(limits.idle_time, read_some(stream, buffer)).await {
             Ok(read) => read?,
             Err(_) => return Err(Stop::Gone),
         }
     }
-    let deadline = Instant::now() + limits.head_time;
+    let deadline = first.unwrap_or_else(|| Instant::now() + limits.head_time);
     // Parsing anew pays only when a line was completed; the first look catches what is not HTTP at all.
     let mut look = !buffer.is_empty();
     let mut seen = 0;
@@ -134,7 +140,7 @@ async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>, limits: &Limits
 }
 
 /// Appends at least one byte.
-async fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Stop> {
+async fn read_some(stream: &mut Transport, buffer: &mut Vec<u8>) -> Result<(), Stop> {
     buffer.reserve(HEAD_READ);
     match stream.read_buf(buffer).await? {
         0 => Err(Stop::Gone),
@@ -143,7 +149,7 @@ async fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), S
 }
 
 async fn read_body(
-    stream: &mut TcpStream,
+    stream: &mut Transport,
     buffer: &mut Vec<u8>,
     head: &Head,
     limits: &Limits,
@@ -153,7 +159,7 @@ async fn read_body(
     }
     let read = async {
         if head.expects_continue && buffer.is_empty() {
-            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            stream.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         match head.framing {
             Framing::Length(length) => read_length(stream, buffer, length).await,
@@ -170,7 +176,7 @@ async fn read_body(
 }
 
 /// The memory grows with what has arrived, not with what was announced.
-async fn read_length(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> Result<Vec<u8>, Stop> {
+async fn read_length(stream: &mut Transport, buffer: &mut Vec<u8>, length: usize) -> Result<Vec<u8>, Stop> {
     let mut body: Vec<u8> = buffer.drain(..length.min(buffer.len())).collect();
     while body.len() < length {
         let left = length - body.len();
@@ -182,7 +188,7 @@ async fn read_length(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize
     Ok(body)
 }
 
-async fn read_chunks(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Stop> {
+async fn read_chunks(stream: &mut Transport, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Stop> {
     let (mut decoder, mut body) = (Chunked::default(), Vec::new());
     loop {
         let used = decoder.feed(buffer, &mut body)?;

@@ -4,10 +4,11 @@ use super::head::{Head, Method};
 use super::inner::{PEER_FIELD, TOKEN_FIELD};
 use super::limits::{COPY_BYTES, RESPONSE_TIME};
 use super::response::{Response, has_no_body, reason};
+use super::transport::Transport;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 /// Fields and bytes of a response head; ours are far below.
@@ -24,7 +25,7 @@ struct Start {
 /// `more`: complete field lines that the client's response gets in addition. An error means that the connection to the
 /// client cannot go on.
 pub async fn run(
-    client: &mut TcpStream,
+    client: &mut Transport,
     peer: SocketAddr,
     gate: &Gate,
     head: &Head,
@@ -47,7 +48,7 @@ pub async fn run(
         Err(_) => Response::text(504, "the relay took too long to answer; its log says what it waited for"),
     };
     let bytes = serialise(&failure, more, !head.keep_alive, head.method == Method::Head);
-    timeout(gate.limits.write_time, client.write_all(&bytes)).await.map_err(|_| io::ErrorKind::TimedOut)?
+    timeout(gate.limits.write_time, client.send(&bytes)).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 /// Sends the canonical request and reads until the response's head is there; `buffer` keeps what follows it.
@@ -111,7 +112,7 @@ fn parse_start(bytes: &[u8]) -> io::Result<Option<(Start, usize)>> {
 
 /// Copies piece by piece; a client that does not take a piece in time loses the connection.
 async fn copy(
-    client: &mut TcpStream,
+    client: &mut Transport,
     mut inner: UnixStream,
     start: Start,
     gate: &Gate,
@@ -126,7 +127,7 @@ async fn copy(
     left -= buffer.len();
     piece.append(&mut buffer);
     loop {
-        timeout(gate.limits.write_time, client.write_all(&piece)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        timeout(gate.limits.write_time, client.send(&piece)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         if left == 0 {
             return Ok(());
         }

@@ -1,12 +1,14 @@
 //! The gate between the network and everything else: accepts connections, counts them, and turns strangers away.
 use super::connection;
 use super::inner::Inner;
-use super::limits::{LINGER_TIME, Limits, REFUSALS};
+use super::limits::{LINGER_TIME, Limits};
 use super::peers::{self, Network};
 use super::policy::Policy;
 use super::response::{Response, has_no_body, reason};
 use super::routes::App;
 use super::slots::{Full, Slots};
+use super::tls;
+use super::transport::Transport;
 use crate::doctor::refusals::Kind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// After a failing `accept` (no file descriptors left, mostly) the gate waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -26,12 +28,21 @@ pub struct Gate {
     pub allow: Vec<Network>,
     pub inner: Inner,
     pub app: Arc<App>,
+    pub slots: Arc<Slots>,
+    /// Refusals that may be written at one time.
+    pub refusals: Arc<Semaphore>,
+}
+
+/// What a listening socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP, and HTTPS where there is a certificate.
+    Both,
+    Https,
 }
 
 /// Accepts until the future is dropped; all its connections end with it.
-pub async fn accept(listener: TcpListener, gate: Arc<Gate>) {
-    let slots = Arc::new(Slots::default());
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
+pub async fn accept(listener: TcpListener, speaks: Speaks, gate: Arc<Gate>) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -58,11 +69,11 @@ pub async fn accept(listener: TcpListener, gate: Arc<Gate>) {
             gate.app.refusals.note(Kind::Peer, &peer.ip().to_string(), std::time::Instant::now());
             stranger(peer)
         } else {
-            match slots.take(peer.ip(), gate.limits.connections, per_address) {
+            match gate.slots.take(peer.ip(), gate.limits.connections, per_address) {
                 Ok(slot) => {
                     let gate = gate.clone();
                     connections.spawn(async move {
-                        connection::serve(stream, peer, &gate).await;
+                        greet(stream, peer, speaks, &gate).await;
                         drop(slot);
                     });
                     continue;
@@ -71,12 +82,42 @@ pub async fn accept(listener: TcpListener, gate: Arc<Gate>) {
             }
         };
         log::debug!(target: "api", "{peer}: refused with {}", refusal.status);
-        if let Ok(permit) = refusals.clone().try_acquire_owned() {
+        if let Ok(permit) = gate.refusals.clone().try_acquire_owned() {
             connections.spawn(async move {
-                refuse(stream, &refusal, "", LINGER_TIME).await;
+                refuse(Transport::Plain(stream), &refusal, "", LINGER_TIME).await;
                 drop(permit);
             });
         }
+    }
+}
+
+/// HTTP or TLS: the first byte tells. Serves what it is, to the connection's end.
+async fn greet(stream: TcpStream, peer: SocketAddr, speaks: Speaks, gate: &Gate) {
+    let start = Instant::now();
+    let Some(tls) = &gate.app.tls else {
+        return connection::serve(Transport::Plain(stream), peer, gate, start + gate.limits.head_time).await;
+    };
+    let deadline = start + gate.limits.handshake_time;
+    let mut first = [0];
+    match timeout_at(deadline, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => {}
+        _ => return,
+    }
+    if first[0] == tls::HANDSHAKE {
+        // Its state is large, and most connections are plain.
+        match timeout_at(deadline, Box::pin(tls.accept(stream))).await {
+            Ok(Ok(stream)) => {
+                let head_by = Instant::now() + gate.limits.head_time;
+                connection::serve(Transport::Tls(Box::new(stream)), peer, gate, head_by).await;
+            }
+            Ok(Err(error)) => log::debug!(target: "api", "{peer}: TLS: {error}"),
+            Err(_) => log::debug!(target: "api", "{peer}: the TLS handshake took too long"),
+        }
+    } else if speaks == Speaks::Both {
+        connection::serve(Transport::Plain(stream), peer, gate, start + gate.limits.head_time).await;
+    } else {
+        let text = "this port speaks HTTPS: open the address with https:// in front";
+        refuse(Transport::Plain(stream), &Response::text(400, text), "", LINGER_TIME).await;
     }
 }
 
@@ -99,15 +140,15 @@ fn crowd(full: Full, limits: &Limits) -> Response {
 }
 
 /// Writes a last response and closes so that the client can read it. `more` are complete further field lines.
-pub async fn refuse(mut stream: TcpStream, response: &Response, more: &str, write_time: Duration) {
+pub async fn refuse(mut stream: Transport, response: &Response, more: &str, write_time: Duration) {
     let bytes = serialise(response, more, true, false);
-    if timeout(write_time, stream.write_all(&bytes)).await.is_ok_and(|result| result.is_ok()) {
+    if timeout(write_time, stream.send(&bytes)).await.is_ok_and(|result| result.is_ok()) {
         close_gently(stream).await;
     }
 }
 
 /// Ends our direction, then reads what still comes: a reset would take the response away from the client.
-pub async fn close_gently(mut stream: TcpStream) {
+pub async fn close_gently(mut stream: Transport) {
     let drain = async {
         stream.shutdown().await?;
         let mut buffer = [0; 512];

@@ -58,7 +58,24 @@ pub async fn session(app: &App, request: &Request) -> Response {
 
 /// `/api/status`: the machine's own state.
 pub async fn status(app: &App) -> Response {
-    figures(app.relay.status().await)
+    figures(app.relay.status().await.map(|mut status| {
+        let tls = app.tls.as_ref();
+        status["tls"] = tls.map(|tls| tls.status()).unwrap_or_default();
+        if let (Some(error), Some(problems)) = (tls.and_then(|tls| tls.error()), status["problems"].as_array_mut()) {
+            problems.push(json!(format!("HTTPS: {error}")));
+        }
+        status
+    }))
+}
+
+/// `/ca.crt`: the authority to trust. Browsers and phones know what to do with this type.
+pub fn authority(app: &App) -> Response {
+    match app.tls.as_ref().and_then(|tls| tls.root()) {
+        Some(pem) => {
+            Response::new(200).body("application/x-x509-ca-cert", pem.into_bytes()).with("Cache-Control", "no-store")
+        }
+        None => Response::text(404, "there is no authority of this relay's own; api: {tls: auto} makes one"),
+    }
 }
 
 /// `/api/doctor`: what is wrong and what to do. `?clock=` is the asker's time in seconds since 1970.

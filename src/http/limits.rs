@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Header fields of one request; browsers send about 20.
 pub const HEAD_FIELDS: usize = 64;
+/// From the start of a connection to the end of its TLS handshake; of a plain one to its first byte.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// From the first byte of a request (of a new connection: from its start) to the end of its head.
 pub const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Body of one request; the largest offers that browsers make are about 20 KiB.
@@ -36,6 +38,7 @@ pub const RETRY_AFTER: u32 = 5;
 /// The bounds that tests change.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    pub handshake_time: Duration,
     pub head_time: Duration,
     pub body_time: Duration,
     pub connections: usize,
@@ -50,6 +53,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake_time: HANDSHAKE_TIME,
             head_time: HEAD_TIME,
             body_time: BODY_TIME,
             connections: CONNECTIONS,

@@ -1,4 +1,4 @@
-//! The listening socket of `api.listen`.
+//! The listening sockets of `api.listen` and `api.tls_listen`.
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 const BACKLOG: i32 = 64;
 
 /// Binds `host:port`; `:port` means every address of both families, IPv4 alone where the kernel has no IPv6.
-/// The error names the setting.
-pub fn bind(listen: &str) -> io::Result<TcpListener> {
+/// The error names the setting, `key`.
+pub fn bind(key: &str, listen: &str) -> io::Result<TcpListener> {
     let result = match listen.strip_prefix(':') {
         Some(port) => match port.parse() {
             Ok(port) => bind_all(port),
@@ -22,7 +22,7 @@ pub fn bind(listen: &str) -> io::Result<TcpListener> {
             io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
             _ => "",
         };
-        io::Error::new(error.kind(), format!("api.listen {listen:?}: {error}{hint}"))
+        io::Error::new(error.kind(), format!("{key} {listen:?}: {error}{hint}"))
     })
 }
 
@@ -64,18 +64,18 @@ mod tests {
 
     #[test]
     fn a_port_alone_listens_to_both_families() {
-        let listener = bind(":0").unwrap();
+        let listener = bind("api.listen", ":0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
     }
 
     #[test]
     fn a_port_in_use_is_named_with_its_setting() {
-        let listener = bind("127.0.0.1:0").unwrap();
+        let listener = bind("api.listen", "127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap().to_string();
-        let error = bind(&listen).unwrap_err();
+        let error = bind("api.listen", &listen).unwrap_err();
         assert!(error.to_string().contains(&format!("api.listen {listen:?}")), "{error}");
         assert!(error.to_string().contains("another program"), "{error}");
-        assert!(bind(":x").unwrap_err().to_string().contains("must be a number"));
+        assert!(bind("api.listen", ":x").unwrap_err().to_string().contains("must be a number"));
     }
 }

@@ -28,15 +28,18 @@ mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
+mod tls;
+mod transport;
 mod trickle;
 mod webrtc;
 
 use crate::config;
 use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
-use gate::Gate;
+use gate::{Gate, Speaks};
 use inner::{Inbound, Inner};
-use limits::Limits;
+use limits::{Limits, REFUSALS};
 use policy::Policy;
 use routes::App;
 use std::future::Future;
@@ -44,9 +47,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Threads that may wait for a slow client or for the disk.
 const BLOCKING_THREADS: usize = 8;
@@ -74,6 +78,8 @@ pub struct Services {
     pub log: Option<Arc<dyn Log>>,
     /// Shown by `/api`.
     pub config_path: Option<PathBuf>,
+    /// Where the system lets this program keep files.
+    pub state_directory: Option<PathBuf>,
     /// Values of the `Link` fields that tell players of STUN and TURN servers.
     pub ice_links: Vec<String>,
     /// This machine's name, allowed in `Host`.
@@ -91,50 +97,82 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// A bound HTTP door.
+/// The bound HTTP doors.
 pub struct Front {
-    listener: TcpListener,
+    /// `api.listen` and `api.tls_listen`.
+    listeners: [Option<(TcpListener, Speaks)>; 2],
     gate: Arc<Gate>,
     inbound: mpsc::Receiver<Inbound>,
 }
 
 impl Front {
-    /// Binds `api.listen` and logs it. Must be called within the runtime. Errors name the setting at fault.
+    /// Binds `api.listen` and `api.tls_listen`, and logs it. Must be called within the runtime. Errors name the setting
+    /// at fault; whatever is wrong with HTTPS does not stop HTTP.
     pub fn bind(api: &config::Api, relay: Relay, services: Services) -> io::Result<Front> {
-        let front = Self::with_limits(api, relay, services, Limits::default())?;
-        // Home Assistant waits for this text.
-        log::info!(target: "api", "listen addr={}", api.listen);
-        Ok(front)
+        Self::with_limits(api, relay, services, Limits::default())
     }
 
     fn with_limits(api: &config::Api, relay: Relay, services: Services, limits: Limits) -> io::Result<Front> {
         let allow = peers::parse_allow(&api.allow).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
         let policy = Policy::new(&api.hosts, &api.origin, &services.host_name);
         let frame_origins = policy.frame_origins().map(str::to_owned).collect();
-        let listener = TcpListener::from_std(listen::bind(&api.listen)?)?;
+        let mut listeners = [None, None];
+        if !api.listen.is_empty() {
+            let listener = TcpListener::from_std(listen::bind("api.listen", &api.listen)?)?;
+            // Home Assistant waits for this text.
+            log::info!(target: "api", "listen addr={}", api.listen);
+            listeners[0] = Some((listener, Speaks::Both));
+        }
+        let tls = Tls::new(api, &services);
+        if let Some(tls) = &tls {
+            if !api.tls_listen.is_empty() && api.tls_listen != api.listen {
+                match listen::bind("api.tls_listen", &api.tls_listen).and_then(TcpListener::from_std) {
+                    Ok(listener) => listeners[1] = Some((listener, Speaks::Https)),
+                    Err(error) => log::error!(target: "api", "no HTTPS: {error}"),
+                }
+            }
+            if let Some((listener, speaks)) = listeners.iter().rev().flatten().next() {
+                let address = listener.local_addr()?;
+                tls.set_port(address.port());
+                let shared = if *speaks == Speaks::Both { &api.listen } else { &api.tls_listen };
+                if tls.error().is_none() {
+                    log::info!(target: "api", "tls listen addr={shared}");
+                }
+            }
+        }
         let (inner, inbound) = Inner::start()?;
-        let app = Arc::new(App { relay, services, frame_origins, refusals: Refusals::default() });
-        let gate = Arc::new(Gate { limits, policy, allow, inner, app });
-        Ok(Front { listener, gate, inbound })
+        let app = Arc::new(App { relay, services, tls, frame_origins, refusals: Refusals::default() });
+        let slots = Arc::default();
+        let gate = Gate { limits, policy, allow, inner, app, slots, refusals: Arc::new(Semaphore::new(REFUSALS)) };
+        Ok(Front { listeners, gate: Arc::new(gate), inbound })
     }
 
     /// Where it listens; tells the port if `api.listen` says 0.
     #[cfg(test)]
     fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
-        self.listener.local_addr()
+        self.listeners.iter().flatten().next().unwrap().0.local_addr()
     }
 
     /// Serves until `shutdown` completes; open connections end with it.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let [first, second] = self.listeners.map(|listener| accept(listener, self.gate.clone()));
         tokio::select! {
-            () = gate::accept(self.listener, self.gate.clone()) => {}
+            () = first => {}
+            () = second => {}
             () = answer_all(self.inbound, self.gate.app.clone()) => {}
             () = shutdown => {}
         }
     }
 }
 
-/// Binds, calls `bound` and serves; with an empty `api.listen` only waits for `shutdown`.
+async fn accept(listener: Option<(TcpListener, Speaks)>, gate: Arc<Gate>) {
+    match listener {
+        Some((listener, speaks)) => gate::accept(listener, speaks, gate).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Binds, calls `bound` and serves; without anything to listen to only waits for `shutdown`.
 pub async fn serve(
     api: &config::Api,
     relay: Relay,
@@ -142,7 +180,7 @@ pub async fn serve(
     bound: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    if api.listen.is_empty() {
+    if api.listen.is_empty() && api.tls_listen.is_empty() {
         bound();
         shutdown.await;
     } else {

@@ -23,7 +23,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
-static FILES: [File; 20] = [
+static FILES: [File; 22] = [
     file("/", HTML, include_bytes!("../web/index.html")),
     file("/index.html", HTML, include_bytes!("../web/index.html")),
     file("/index.js", SCRIPT, include_bytes!("../web/index.js")),
@@ -41,6 +41,8 @@ static FILES: [File; 20] = [
     file("/doctor.js", SCRIPT, include_bytes!("../web/doctor.js")),
     file("/publish.html", HTML, include_bytes!("../web/publish.html")),
     file("/publish.js", SCRIPT, include_bytes!("../web/publish.js")),
+    file("/trust.html", HTML, include_bytes!("../web/trust.html")),
+    file("/trust.js", SCRIPT, include_bytes!("../web/trust.js")),
     file("/porthole.js", SCRIPT, include_bytes!("../web/porthole.js")),
     file("/style.css", STYLE, include_bytes!("../web/style.css")),
     file("/icon.svg", SVG, include_bytes!("../web/icon.svg")),

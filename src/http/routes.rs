@@ -4,14 +4,18 @@ use super::percent::decode_path;
 use super::request::Request;
 use super::response::Response;
 use super::session::{self, Target};
+use super::tls::Tls;
 use super::{Services, info, pages, streams, webrtc};
 use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
+use std::sync::Arc;
 
 /// What routes need.
 pub struct App {
     pub relay: Relay,
     pub services: Services,
+    /// `None`: HTTP only.
+    pub tls: Option<Arc<Tls>>,
     /// Listed origins that may show our pages in a frame, besides the same host.
     pub frame_origins: Vec<String>,
     /// Whom the gate turned away, for the doctor.
@@ -65,6 +69,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
     match path.as_str() {
         "/api" => info::api(app, &request),
         "/api/streams" => streams::answer(app, request).await,
+        "/ca.crt" => only_get(&request).unwrap_or_else(|| info::authority(app)),
         "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
         "/api/log" => info::log(app, &request),
         "/api/session" => match only_get(&request) {

@@ -4,13 +4,13 @@ use super::head::{Head, WebSocketAsk};
 use super::policy::source_allowed_from_network;
 use super::request::Request;
 use super::response::Response;
+use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -55,7 +55,7 @@ pub fn handshake(head: &Head, ask: &WebSocketAsk) -> Result<String, Response> {
 }
 
 /// Serves an opened socket to its end. `early`: what the client sent behind its handshake.
-pub async fn serve(stream: TcpStream, early: Vec<u8>, head: &Head, peer: SocketAddr, relay: &Relay) {
+pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketAddr, relay: &Relay) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -162,7 +162,7 @@ struct Answered {
 }
 
 struct Socket {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Transport>,
     client: Client,
     offers: JoinSet<Answered>,
     /// Candidates that come after their answers.

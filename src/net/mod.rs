@@ -1,5 +1,6 @@
 //! Addresses, sockets and the policy that says which of them are used.
 pub mod candidate;
+pub mod certificate;
 pub mod fetch;
 pub mod holder;
 pub mod interfaces;

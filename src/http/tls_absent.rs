@@ -1,0 +1,44 @@
+//! HTTPS in a binary without the feature `tls`: a setting that asks for it is an error in the log, and HTTP goes on.
+use super::Services;
+use crate::config::{self, TlsMode};
+use crate::net::certificate::WITHOUT_TLS;
+use serde_json::Value;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+pub const HANDSHAKE: u8 = 0x16;
+
+/// There is none.
+pub enum Tls {}
+
+pub type Stream = TcpStream;
+
+impl Tls {
+    pub fn new(api: &config::Api, _: &Services) -> Option<Arc<Self>> {
+        if api.tls != TlsMode::Off || !api.tls_cert.is_empty() || !api.tls_key.is_empty() {
+            log::error!(target: "api", "no HTTPS: {WITHOUT_TLS}");
+        }
+        None
+    }
+
+    pub fn set_port(&self, _: u16) {
+        match *self {}
+    }
+
+    pub async fn accept(self: &Arc<Self>, _: TcpStream) -> io::Result<Stream> {
+        match **self {}
+    }
+
+    pub fn status(&self) -> Value {
+        match *self {}
+    }
+
+    pub fn error(&self) -> Option<String> {
+        match *self {}
+    }
+
+    pub fn root(&self) -> Option<String> {
+        match *self {}
+    }
+}
