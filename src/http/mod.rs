@@ -79,6 +79,7 @@ pub struct Services {
     /// Shown by `/api`.
     pub config_path: Option<PathBuf>,
     /// Where the system lets this program keep files.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only an authority is kept there"))]
     pub state_directory: Option<PathBuf>,
     /// Values of the `Link` fields that tell players of STUN and TURN servers.
     pub ice_links: Vec<String>,
