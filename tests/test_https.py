@@ -452,6 +452,7 @@ def test_slow_handshakes_hold_one_connection_each_and_lose_it_in_time(porthole, 
             slow[-1].sendall(hello if number % 2 else b"\x16")
         assert get(relay, "/api", state / "ca.crt")[0] == 200
         assert relay.get("/api")[0] == 200
+        time.sleep(0.5)  # until the relay has seen that these two are gone
         for _ in range(2):
             slow.append(socket.create_connection((relay.address, relay.http_port), timeout=10))
         time.sleep(0.2)
