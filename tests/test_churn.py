@@ -71,7 +71,7 @@ async def main(url, count):
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 BATCH = 25
-CROWD = 150
+CROWD = VIEWERS
 # The threads that answered HTTP end, with their memory, after two idle seconds.
 HTTP_IDLE = 3
 

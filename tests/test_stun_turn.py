@@ -110,7 +110,7 @@ def test_players_are_told_of_the_servers_in_the_form_that_they_read(porthole):
 def test_our_own_page_uses_the_servers(porthole, page):
     servers = [{"urls": ["stun:127.0.0.1:9"]}, {"urls": ["turn:127.0.0.1:9"], "username": "us\"er", "credential": "a\\b<&"}]
     relay = porthole({"cam": "test:"}, webrtc={"ice_servers": servers})
-    page.add_init_script("const Real = RTCPeerConnection; RTCPeerConnection = class extends Real { constructor(c) { super(c); window.given = c; } };")
+    page.add_init_script("const Real = RTCPeerConnection; RTCPeerConnection = class extends Real { setConfiguration(c) { super.setConfiguration(c); window.given = c; } };")
     page.goto(f"{relay.url}/stream.html?src=cam")
     until(page, "window.given", 5000)
     assert page.evaluate("window.given.iceServers") == [
