@@ -175,8 +175,8 @@ impl Kind {
             "webrtc" => Ok(Kind::WebRtc(Box::new(webrtc::url::Target::parse(rest)?))),
             "echo" => Ok(Kind::Echo(echo::words(rest)?)),
             _ => Err(format!(
-                "no source of kind {scheme} can be opened by this version, only {}",
-                SCHEMES.map(|scheme| format!("{scheme}:")).join(" ")
+                "no source of kind {scheme:?} can be opened by this version, the kinds are {}",
+                SCHEMES.join(", ")
             )),
         }
     }
@@ -245,6 +245,6 @@ mod tests {
         );
         assert_eq!(exclusive("webrtc:http://p:8000/whep"), None);
         assert_eq!(protocol("webrtc:http://b/signaling/a?kvs#format=wyze"), "ws");
-        assert!(check("rtsp://cam").unwrap_err().contains("only echo: test: webrtc:"));
+        assert!(check("rtsp://cam").unwrap_err().contains("the kinds are echo, test, webrtc"));
     }
 }
