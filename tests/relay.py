@@ -135,13 +135,14 @@ class Relay:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def ask(self, method, path, body=None, headers=None, timeout=10):
-        """`(status, headers, text)`, whatever the status."""
+    def ask(self, method, path, body=None, headers=None, timeout=10, binary=False):
+        """`(status, headers, text)`, whatever the status; bytes for text if `binary`."""
         data = body.encode() if isinstance(body, str) else body
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
-                return response.status, response.headers, response.read().decode()
+                content = response.read()
+                return response.status, response.headers, content if binary else content.decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers, error.read().decode(errors="replace")

@@ -78,8 +78,8 @@ pub struct Head {
 
 /// Fields that are handed on to the routes. Everything else, above all a client's own copies of the gate's fields, ends
 /// here.
-const FORWARDED: [&str; 7] =
-    ["host", "origin", "content-type", "user-agent", "if-match", "if-none-match", "sec-fetch-site"];
+const FORWARDED: [&str; 8] =
+    ["host", "origin", "content-type", "user-agent", "if-match", "if-none-match", "sec-fetch-site", "accept-encoding"];
 
 /// Reads a head from the start of `bytes`: `None` while it is incomplete, else the head and its length.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {

@@ -3,18 +3,30 @@ use super::policy::Authority;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use std::borrow::Cow;
 
 struct File {
     path: &'static str,
     content_type: &'static str,
+    /// HTML as it is; everything else by gzip, as the build script packed it.
     bytes: &'static [u8],
     /// FNV-1a of the bytes; names this build's version of the file.
     hash: u64,
 }
 
-const fn file(path: &'static str, content_type: &'static str, bytes: &'static [u8]) -> File {
+const fn page(path: &'static str, bytes: &'static [u8]) -> File {
+    File { path, content_type: HTML, bytes, hash: fnv1a(bytes) }
+}
+
+const fn packed(path: &'static str, content_type: &'static str, bytes: &'static [u8]) -> File {
     File { path, content_type, bytes, hash: fnv1a(bytes) }
+}
+
+macro_rules! gz {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))
+    };
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -22,30 +34,36 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
+/// Before and behind the compressed data of a gzip file without name and comment (RFC 1952 section 2.3).
+const GZIP_HEADER: usize = 10;
+const GZIP_TRAILER: usize = 8;
+/// The largest file of the pages, unpacked.
+const FILE_MAX: usize = 128 * 1024;
+
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
 static FILES: [File; 22] = [
-    file("/", HTML, include_bytes!("../web/index.html")),
-    file("/index.html", HTML, include_bytes!("../web/index.html")),
-    file("/index.js", SCRIPT, include_bytes!("../web/index.js")),
-    file("/wall", HTML, include_bytes!("../web/wall.html")),
-    file("/wall.html", HTML, include_bytes!("../web/wall.html")),
-    file("/wall.js", SCRIPT, include_bytes!("../web/wall.js")),
-    file("/links.html", HTML, include_bytes!("../web/links.html")),
-    file("/links.js", SCRIPT, include_bytes!("../web/links.js")),
-    file("/qr.js", SCRIPT, include_bytes!("../web/qr.js")),
-    file("/remember.js", SCRIPT, include_bytes!("../web/remember.js")),
-    file("/stream.html", HTML, include_bytes!("../web/stream.html")),
-    file("/webrtc.html", HTML, include_bytes!("../web/stream.html")),
-    file("/stream.js", SCRIPT, include_bytes!("../web/stream.js")),
-    file("/doctor.html", HTML, include_bytes!("../web/doctor.html")),
-    file("/doctor.js", SCRIPT, include_bytes!("../web/doctor.js")),
-    file("/publish.html", HTML, include_bytes!("../web/publish.html")),
-    file("/publish.js", SCRIPT, include_bytes!("../web/publish.js")),
-    file("/trust.html", HTML, include_bytes!("../web/trust.html")),
-    file("/trust.js", SCRIPT, include_bytes!("../web/trust.js")),
-    file("/porthole.js", SCRIPT, include_bytes!("../web/porthole.js")),
-    file("/style.css", STYLE, include_bytes!("../web/style.css")),
-    file("/icon.svg", SVG, include_bytes!("../web/icon.svg")),
+    page("/", include_bytes!("../web/index.html")),
+    page("/index.html", include_bytes!("../web/index.html")),
+    packed("/index.js", SCRIPT, gz!("index.js")),
+    page("/wall", include_bytes!("../web/wall.html")),
+    page("/wall.html", include_bytes!("../web/wall.html")),
+    packed("/wall.js", SCRIPT, gz!("wall.js")),
+    page("/links.html", include_bytes!("../web/links.html")),
+    packed("/links.js", SCRIPT, gz!("links.js")),
+    packed("/qr.js", SCRIPT, gz!("qr.js")),
+    packed("/remember.js", SCRIPT, gz!("remember.js")),
+    page("/stream.html", include_bytes!("../web/stream.html")),
+    page("/webrtc.html", include_bytes!("../web/stream.html")),
+    packed("/stream.js", SCRIPT, gz!("stream.js")),
+    page("/doctor.html", include_bytes!("../web/doctor.html")),
+    packed("/doctor.js", SCRIPT, gz!("doctor.js")),
+    page("/publish.html", include_bytes!("../web/publish.html")),
+    packed("/publish.js", SCRIPT, gz!("publish.js")),
+    page("/trust.html", include_bytes!("../web/trust.html")),
+    packed("/trust.js", SCRIPT, gz!("trust.js")),
+    packed("/porthole.js", SCRIPT, gz!("porthole.js")),
+    packed("/style.css", STYLE, gz!("style.css")),
+    packed("/icon.svg", SVG, gz!("icon.svg")),
 ];
 
 /// `path` is decoded; the method is GET or HEAD.
@@ -54,21 +72,38 @@ pub fn answer(app: &App, request: &Request, path: &str) -> Response {
     let Some(file) = FILES.iter().find(|file| file.path == path) else {
         return Response::text(404, "there is no such page; the list of streams is at /");
     };
-    let tells = file.content_type == HTML && !app.services.ice_links.is_empty();
-    let bytes: Cow<'static, [u8]> =
-        if tells { with_servers(file.bytes, &app.services.ice_links).into() } else { file.bytes.into() };
-    let hash = if tells { fnv1a(&bytes) } else { file.hash };
+    let mut encoding = None;
+    let bytes: Cow<'static, [u8]> = if file.content_type != HTML && request.accepts_gzip {
+        encoding = Some("gzip");
+        file.bytes.into()
+    } else if file.content_type != HTML {
+        unpacked(file.bytes).into()
+    } else if app.services.ice_links.is_empty() {
+        file.bytes.into()
+    } else {
+        with_servers(file.bytes, &app.services.ice_links).into()
+    };
+    let hash = if matches!(bytes, Cow::Borrowed(_)) { file.hash } else { fnv1a(&bytes) };
     let etag = format!("\"{hash:016x}\"");
     let response = if request.if_none_match.as_deref().is_some_and(|known| known.contains(&etag)) {
         Response::new(304)
     } else {
-        Response::new(200).body(file.content_type, bytes)
+        let response = Response::new(200).body(file.content_type, bytes);
+        encoding.into_iter().fold(response, |response, encoding| response.with("Content-Encoding", encoding))
     };
+    let response = if file.content_type == HTML { response } else { response.with("Vary", "Accept-Encoding") };
     response
         .with("Content-Security-Policy", security_policy(request.host.as_deref(), &app.frame_origins))
         .with("Referrer-Policy", "no-referrer")
         .with("Cache-Control", "no-cache")
         .with("ETag", etag)
+}
+
+/// For clients that don't take gzip, as curl without `--compressed`.
+fn unpacked(gzip: &[u8]) -> Vec<u8> {
+    let deflated = &gzip[GZIP_HEADER..gzip.len() - GZIP_TRAILER];
+    // what our own build packed can be unpacked; a test does it with every file
+    decompress_to_vec_with_limit(deflated, FILE_MAX).unwrap_or_default()
 }
 
 /// The page with the `Link` values in its head, so that its player knows them without a further request. Where no
@@ -127,6 +162,14 @@ mod tests {
         let page = String::from_utf8(with_servers(b"<head><title>P</title></head><body>", &links)).unwrap();
         let meta = r#"<meta name="ice-server" content="&lt;turn:a>; username=&quot;x\&quot;>&lt;script>&amp;&quot;">"#;
         assert_eq!(page, format!("<head><title>P</title>{meta}\n</head><body>"));
+    }
+
+    #[test]
+    fn every_packed_file_is_what_was_written() {
+        for file in FILES.iter().filter(|file| file.content_type != HTML) {
+            let written = std::fs::read(format!("src/web{}", file.path)).unwrap();
+            assert_eq!(unpacked(file.bytes), written, "{}", file.path);
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Request {
     pub if_match: Option<String>,
     pub if_none_match: Option<String>,
     pub fetch_site: Option<String>,
+    /// `Accept-Encoding` names gzip and does not refuse it (RFC 9110 section 12.5.3).
+    pub accepts_gzip: bool,
     pub peer: SocketAddr,
     pub body: Vec<u8>,
 }
@@ -42,6 +44,7 @@ impl Request {
             if_match: None,
             if_none_match: None,
             fetch_site: None,
+            accepts_gzip: false,
             peer,
             body,
         };
@@ -55,6 +58,7 @@ impl Request {
                 "if-match" => request.if_match = Some(value),
                 "if-none-match" => request.if_none_match = Some(value),
                 "sec-fetch-site" => request.fetch_site = Some(value),
+                "accept-encoding" => request.accepts_gzip = accepts_gzip(&value),
                 _ => {}
             }
         }
@@ -89,9 +93,23 @@ fn clean_content_type(value: &str) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+fn accepts_gzip(value: &str) -> bool {
+    let mut codings = value.split(',').map(|coding| coding.split_once(';').unwrap_or((coding, "")));
+    codings.any(|(name, weight)| {
+        let weight = weight.trim().strip_prefix("q=").map(str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case("gzip") && weight != Some(Ok(0.0))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_who_takes_it() {
+        assert!(["gzip", "deflate, GZIP;q=0.5, br", "gzip, deflate, br, zstd"].into_iter().all(accepts_gzip));
+        assert!(!["", "br", "gzip;q=0", "gzip; q=0.0", "identity, x-gzip"].into_iter().any(accepts_gzip));
+    }
 
     #[test]
     fn the_content_type_is_compared_without_parameters() {
