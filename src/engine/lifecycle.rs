@@ -1,9 +1,8 @@
 //! The life of streams: started for the first viewer, stopped after the last, healed in between.
 use super::peer::Peer;
 use super::producer::Producer;
-use super::report;
 use super::streams::{Stream, WAITING_DEADLINE, Waiting, Wish};
-use super::{Engine, MAX_STREAMS, stream_not_found};
+use super::{Engine, MAX_STREAMS, stream_not_found, talk};
 use crate::media::codec::Codec;
 use crate::rtc::session::Reason;
 use crate::source::{ProducerId, exclusive, public_url};
@@ -145,6 +144,7 @@ impl Engine {
         let tracks: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
         let Some(stream) = self.streams.get_mut(&name) else { return };
         let replaced = stream.publisher.replace((key, tracks));
+        stream.floor.clear();
         let stopped: Vec<u32> = stream.producers.iter().flat_map(Producer::tracks).copied().collect();
         for producer in &mut stream.producers {
             *producer = Producer::new(std::mem::take(&mut producer.url));
@@ -164,6 +164,7 @@ impl Engine {
         }
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
         stream.viewers.retain(|viewer| *viewer != key);
+        stream.floor.leave(key);
         if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
             stream.publisher = None;
             let (viewers, wanted) = (stream.viewers.clone(), stream.wanted());
@@ -273,13 +274,18 @@ impl Engine {
     fn probe(&self, name: &str, wish: &Wish) -> Result<Value, Error> {
         let shown = self.describe(name)?;
         let tracks = self.streams.get(name).map(Stream::tracks).unwrap_or_default();
-        let codecs: Vec<&Codec> = tracks.iter().filter_map(|key| Some(&self.tracks.get(key)?.info.codec)).collect();
-        if wish.fits(codecs.iter().copied()) {
+        let codecs: Vec<Codec> = tracks.iter().filter_map(|key| Some(self.tracks.get(key)?.info.codec)).collect();
+        let backchannel = self.streams.get(name).and_then(|stream| self.backchannel(stream)).unwrap_or_default();
+        if wish.fits(&codecs, &backchannel) {
             return Ok(shown);
         }
         let have: Vec<String> = codecs.iter().map(ToString::to_string).collect();
         let have = if have.is_empty() { "no track".into() } else { have.join(", ") };
-        let speaker = if wish.microphone.is_some() { ", and no source of it takes a microphone's sound" } else { "" };
+        let speaker = match (&wish.microphone, backchannel.is_empty()) {
+            (None, _) => String::new(),
+            (Some(_), true) => ", and no source of it takes a microphone's sound".into(),
+            (Some(_), false) => format!(", and its loudspeaker takes {}", talk::list(&backchannel)),
+        };
         let message = format!("streams: codecs not matched: the stream has {have}{speaker}");
         Err(Error::new(ErrorKind::CodecMismatch, message))
     }
@@ -326,7 +332,7 @@ impl Engine {
 
     pub(super) fn describe(&self, name: &str) -> Result<Value, Error> {
         let stream = self.streams.get(name).filter(|stream| !stream.deleted).ok_or_else(stream_not_found)?;
-        Ok(report::stream(stream, &self.peers, &self.tracks))
+        Ok(self.report(stream, Instant::now()))
     }
 }
 

@@ -18,6 +18,7 @@ mod send;
 mod sessions;
 mod sockets;
 mod streams;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -153,7 +154,7 @@ impl Engine {
             public,
             held: Held::default(),
             outside,
-            ntp: (Instant::now(), peer::ntp_now()),
+            ntp: (Instant::now(), crate::rtc::ntp::ntp_now()),
             packets_forwarded: 0,
             started: Instant::now(),
             history: History::default(),
@@ -288,6 +289,7 @@ impl Engine {
                 }
             }
             SourceEvent::Progress(progress) => running.progress = progress,
+            SourceEvent::Backchannel(codecs) => running.backchannel = codecs,
             SourceEvent::Tracks(infos) => {
                 let keys: Vec<u32> = infos.iter().map(|_| new_key(&mut self.next_key)).collect();
                 let old = std::mem::replace(&mut running.tracks, keys.clone());
@@ -434,7 +436,7 @@ impl Engine {
             Command::Etag { id, reply } => drop(reply.send(self.peer_by_id(&id).map(Peer::etag))),
             Command::Streams { reply } => {
                 let all = self.streams.values().filter(|stream| !stream.deleted);
-                let all = all.map(|s| (s.name.clone(), report::stream(s, &self.peers, &self.tracks)));
+                let all = all.map(|stream| (stream.name.clone(), self.report(stream, now)));
                 drop(reply.send(Ok(Value::Object(all.collect()))));
             }
             Command::Stream { name, reply } => drop(reply.send(self.describe(&name))),

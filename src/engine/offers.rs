@@ -12,7 +12,7 @@ use crate::media::codec::Kind;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
-use crate::rtc::sdp::{self, Direction, Hash, Remote, Setup};
+use crate::rtc::sdp::{self, Hash, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
@@ -128,7 +128,8 @@ impl Engine {
         let live = stream.is_live().then(|| stream.tracks());
         let infos: Option<Vec<TrackInfo>> =
             live.as_ref().map(|keys| keys.iter().filter_map(|key| Some(self.tracks.get(key)?.info.clone())).collect());
-        let accepted = negotiate::viewer(remote, infos.as_deref())
+        let backchannel = self.backchannel(stream);
+        let accepted = negotiate::viewer(remote, infos.as_deref(), backchannel.as_deref())
             .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
         let mut senders = Vec::new();
         let mut ssrcs = Vec::new();
@@ -136,13 +137,14 @@ impl Engine {
             let pair =
                 Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: (media.kind == Kind::Video).then(|| self.random_ssrc()) };
             ssrcs.push(pair);
-            if media.direction == Direction::SendOnly {
+            if media.direction.sends() {
                 senders.push(self.new_sender(media, pair));
             }
         }
         let key = new_key(&mut self.next_key);
-        let (mut peer, answer) = self.new_session(key, offer, remote, &accepted, &ssrcs, now)?;
+        let (mut peer, answer) = self.new_session(key, offer, remote, (&accepted, Side::Viewer), &ssrcs, now)?;
         peer.senders = senders;
+        peer.intake.receivers = self.receivers(remote, &accepted);
         self.insert_peer(key, peer);
         if let Some(stream) = self.streams.get_mut(&offer.stream) {
             stream.viewers.push(key);
@@ -157,10 +159,19 @@ impl Engine {
             .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = new_key(&mut self.next_key);
-        let (mut peer, answer) = self.new_session(key, offer, remote, &accepted, &ssrcs, now)?;
-        peer.intake.receivers = accepted
+        let (mut peer, answer) = self.new_session(key, offer, remote, (&accepted, Side::Publisher), &ssrcs, now)?;
+        peer.intake.receivers = self.receivers(remote, &accepted);
+        let plays = accepted.iter().zip(&ssrcs).filter(|(media, _)| media.direction.sends());
+        peer.senders = plays.map(|(media, pair)| self.new_sender(media, *pair)).collect();
+        self.insert_peer(key, peer);
+        Ok(answer)
+    }
+
+    /// What the peer sends: each m-line with a track of its own.
+    fn receivers(&mut self, remote: &Remote, accepted: &[Accepted]) -> Vec<Receiver> {
+        accepted
             .iter()
-            .filter(|media| media.direction == Direction::RecvOnly)
+            .filter(|media| media.direction.receives())
             .filter_map(|media| {
                 let codec = media.codecs.first()?;
                 let section = remote.medias.get(media.media)?;
@@ -176,9 +187,7 @@ impl Engine {
                 };
                 Some(Receiver::new(Inbound::new(agreed), track))
             })
-            .collect();
-        self.insert_peer(key, peer);
-        Ok(answer)
+            .collect()
     }
 
     fn new_sender(&self, media: &Accepted, ssrcs: Ssrcs) -> Sender {
@@ -249,7 +258,7 @@ impl Engine {
         key: u32,
         offer: &Offer,
         remote: &Remote,
-        accepted: &[Accepted],
+        (accepted, side): (&[Accepted], Side),
         ssrcs: &[Ssrcs],
         now: Instant,
     ) -> Result<(Box<Peer>, Answer), Error> {
@@ -277,7 +286,7 @@ impl Engine {
         let advertised = self.advertised(&candidates);
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
-        let publishes = accepted.iter().any(|media| media.direction == Direction::RecvOnly);
+        let publishes = side == Side::Publisher;
         let local = Local {
             session_id: u64::from_be_bytes(session_id) >> 2,
             version: 1,
@@ -301,7 +310,9 @@ impl Engine {
             senders: Vec::new(),
             intake: Intake {
                 receivers: Vec::new(),
-                twcc: twcc_of(remote, accepted).map(|extension| twcc::Feedback::new(extension, now)),
+                twcc: twcc_of(remote, accepted)
+                    .filter(|_| publishes)
+                    .map(|extension| twcc::Feedback::new(extension, now)),
                 ssrc: self.random_ssrc(),
             },
             origin: Origin {
@@ -353,7 +364,7 @@ enum Ready {
 
 /// Number of the transport-wide sequence number extension, where a publisher's m-line offers it.
 fn twcc_of(remote: &Remote, accepted: &[Accepted]) -> Option<u8> {
-    let media = accepted.iter().filter(|media| media.direction == Direction::RecvOnly);
+    let media = accepted.iter().filter(|media| media.direction.receives());
     let offered = media.filter_map(|media| remote.medias.get(media.media)).flat_map(|section| &section.extensions);
     offered.into_iter().find(|(_, uri)| uri == twcc::EXTENSION).map(|(number, _)| *number)
 }

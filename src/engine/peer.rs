@@ -5,6 +5,7 @@ use crate::engine::track::Track;
 use crate::media::codec::Kind;
 use crate::net::route::{Datagram, Socket};
 use crate::rtc::negotiate;
+use crate::rtc::ntp::ntp_at;
 use crate::rtc::rtcp::{self, ReportBlock};
 use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
@@ -14,15 +15,13 @@ use crate::stream::relay::Error;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Sender and receiver reports go out this often.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// A viewer that asks for keyframes gets one from the ring at most this often.
 pub const REPLAY_INTERVAL: Duration = Duration::from_millis(500);
-/// Seconds from 1900, where NTP begins, to 1970.
-const NTP_EPOCH: u64 = 2_208_988_800;
 
 /// What one m-line of a viewer is sent.
 pub struct Sender {
@@ -176,7 +175,7 @@ impl Peer {
                 rtcp::write_cname(&mut compound, sender.ssrc, "porthole");
             }
         }
-        if self.publishes {
+        if self.publishes || self.intake.receivers.iter().any(|receiver| receiver.inbound.packets() > 0) {
             self.intake.report(now, &mut compound);
         }
         if !compound.is_empty() {
@@ -227,16 +226,4 @@ impl Budget {
         self.tokens = self.tokens.saturating_sub(bytes);
         any
     }
-}
-
-/// NTP time of `now` by the clock that ran on since a moment whose time was known.
-fn ntp_at((moment, time): (Instant, u64), now: Instant) -> u64 {
-    let since = now.saturating_duration_since(moment);
-    time + (since.as_secs() << 32) + ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
-}
-
-/// NTP time in 32.32 bits (RFC 5905 section 6).
-pub fn ntp_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    ((since.as_secs() + NTP_EPOCH) << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
 }

@@ -1,4 +1,5 @@
 //! One source of a stream in the engine: it runs, or waits to be tried again, or is not needed.
+use crate::media::codec::Codec;
 use crate::source::{self, ProducerId, Progress, SourceEvent, SourceRequest, Surroundings};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -20,6 +21,8 @@ pub struct Running {
     task: Option<JoinHandle<()>>,
     pub requests: mpsc::Sender<SourceRequest>,
     pub tracks: Vec<u32>,
+    /// What the camera's loudspeaker takes, best first.
+    pub backchannel: Vec<Codec>,
     started: Instant,
     /// Since its tracks are known.
     pub live: Option<Instant>,
@@ -93,8 +96,8 @@ impl Producer {
         let sink = source::Sink::new(id, events.clone());
         let run = source::open(&self.url, surroundings, sink.clone(), receiver)?;
         let task = Some(tokio::spawn(supervise(run, sink)));
-        let (tracks, progress) = (Vec::new(), Progress::default());
-        self.running = Some(Running { id, task, requests, tracks, started: now, live: None, progress });
+        let (tracks, backchannel, progress) = (Vec::new(), Vec::new(), Progress::default());
+        self.running = Some(Running { id, task, requests, tracks, backchannel, started: now, live: None, progress });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use crate::engine::peer::Peer;
 use crate::engine::producer::Producer;
 use crate::engine::streams::Stream;
+use crate::engine::talk::list;
 use crate::engine::track::Track;
 use crate::media::codec::{Codec, Kind};
 use crate::net::policy::Verdict;
@@ -65,7 +66,9 @@ fn source(producer: &Producer, tracks: &HashMap<u32, Track>) -> Value {
     value.insert("receivers".into(), receivers(&running.tracks, tracks));
     let bytes: u64 = running.tracks.iter().filter_map(|key| tracks.get(key)).map(|track| track.bytes).sum();
     value.insert("bytes_recv".into(), json!(bytes));
-    value.insert("medias".into(), medias(&running.tracks, tracks, "recvonly"));
+    let mut medias = medias(&running.tracks, tracks, "recvonly");
+    medias.extend(backchannel(&running.backchannel));
+    value.insert("medias".into(), Value::Array(medias));
     Value::Object(value)
 }
 
@@ -134,12 +137,16 @@ fn receivers(keys: &[u32], tracks: &HashMap<u32, Track>) -> Value {
     Value::Array(list.collect())
 }
 
-fn medias(keys: &[u32], tracks: &HashMap<u32, Track>, direction: &str) -> Value {
-    let list = keys
-        .iter()
+fn medias(keys: &[u32], tracks: &HashMap<u32, Track>, direction: &str) -> Vec<Value> {
+    keys.iter()
         .filter_map(|key| tracks.get(key))
-        .map(|track| json!(format!("{}, {direction}, {}", kind(track.info.codec.kind()), track.info.codec)));
-    Value::Array(list.collect())
+        .map(|track| json!(format!("{}, {direction}, {}", kind(track.info.codec.kind()), track.info.codec)))
+        .collect()
+}
+
+/// What somebody's loudspeaker takes, as a media of its own.
+fn backchannel(codecs: &[Codec]) -> Option<Value> {
+    (!codecs.is_empty()).then(|| json!(format!("audio, sendonly, {}", list(codecs))))
 }
 
 /// A live session as a producer or consumer.
@@ -160,7 +167,11 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
     });
     if peer.publishes {
         let keys: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
-        value["medias"] = medias(&keys, tracks, "recvonly");
+        let heard: Vec<Codec> =
+            peer.senders.iter().flat_map(|sender| &sender.codecs).map(|codec| codec.codec).collect();
+        let mut medias = medias(&keys, tracks, "recvonly");
+        medias.extend(backchannel(&heard));
+        value["medias"] = Value::Array(medias);
         value["receivers"] = receivers(&keys, tracks);
         value["bytes_recv"] = json!(peer.intake.receivers.iter().map(|r| r.inbound.bytes).sum::<u64>());
     } else {
@@ -169,7 +180,8 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
             names.dedup();
             json!(format!("{}, sendonly, {}", kind(sender.kind), names.join(", ")))
         });
-        value["medias"] = Value::Array(list.collect());
+        let keys: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
+        value["medias"] = Value::Array(list.chain(medias(&keys, tracks, "recvonly")).collect());
         value["senders"] = Value::Array(
             peer.senders
                 .iter()

@@ -129,6 +129,9 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(header) = Header::read(&packet) else { return };
         let Some(Arrived { track, packet, first }) = peer.intake.rtp(now, &header, packet) else { return };
+        if !peer.publishes {
+            return self.on_sound(key, track, packet, now);
+        }
         if let Some((packet, track)) = packet.zip(self.tracks.get_mut(&track)) {
             track.push(packet, now);
         }

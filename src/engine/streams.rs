@@ -1,6 +1,7 @@
 //! A stream in the engine: its sources and publisher, who watches, and who waits.
 use super::producer::Producer;
 use crate::media::codec::{Codec, Kind};
+use crate::stream::floor::Floor;
 use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -19,19 +20,21 @@ pub struct Wish {
     pub microphone: Option<String>,
 }
 
+fn names(wish: Option<&str>, codec: Codec) -> bool {
+    wish.is_some_and(|names| {
+        matches!(names, "" | "all" | "copy")
+            || names.split(',').any(|name| name.trim().eq_ignore_ascii_case(codec.sdp_name()))
+    })
+}
+
 impl Wish {
-    /// Does any of these tracks fit? A microphone needs a source that takes sound, which none does yet.
-    pub fn fits<'a>(&self, mut codecs: impl Iterator<Item = &'a Codec>) -> bool {
-        codecs.any(|codec| {
-            let wish = match codec.kind() {
-                Kind::Video => &self.video,
-                Kind::Audio => &self.audio,
-            };
-            wish.as_deref().is_some_and(|names| {
-                matches!(names, "" | "all" | "copy")
-                    || names.split(',').any(|name| name.trim().eq_ignore_ascii_case(codec.sdp_name()))
-            })
-        })
+    /// Does any of these tracks fit, or what the loudspeaker takes the microphone?
+    pub fn fits(&self, tracks: &[Codec], backchannel: &[Codec]) -> bool {
+        let sent = tracks.iter().any(|codec| match codec.kind() {
+            Kind::Video => names(self.video.as_deref(), *codec),
+            Kind::Audio => names(self.audio.as_deref(), *codec),
+        });
+        sent || backchannel.iter().any(|codec| names(self.microphone.as_deref(), *codec))
     }
 }
 
@@ -65,6 +68,8 @@ pub struct Stream {
     pub publisher: Option<(u32, Vec<u32>)>,
     /// Sessions that watch.
     pub viewers: Vec<u32>,
+    /// Which of them may speak.
+    pub floor: Floor,
     pub waiting: Vec<Waiting>,
     /// Deleted, but somebody still watches.
     pub deleted: bool,

@@ -207,7 +207,7 @@ mod tests {
     fn to_viewer(capture: &str) -> String {
         let remote = parse(capture).unwrap();
         let source = [track(Codec::H264, "profile-level-id=42e01f"), track(Codec::Opus, "")];
-        let accepted = negotiate::viewer(&remote, Some(&source)).unwrap();
+        let accepted = negotiate::viewer(&remote, Some(&source), Some(&[])).unwrap();
         write(&remote, &accepted, &local(&captures::candidates()))
     }
 
@@ -275,7 +275,7 @@ a=end-of-candidates
     #[test]
     fn without_a_retransmission_ssrc_nothing_is_said_of_retransmission() {
         let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
-        let accepted = negotiate::viewer(&remote, None).unwrap();
+        let accepted = negotiate::viewer(&remote, None, Some(&[])).unwrap();
         let ssrcs = [Ssrcs { ssrc: 1, rtx_ssrc: None }, Ssrcs { ssrc: 2, rtx_ssrc: None }];
         let answer = write(&remote, &accepted, &Local { ssrcs: &ssrcs, ..local(&[]) });
         assert!(!answer.contains("rtx") && !answer.contains("FID") && !answer.contains("apt="));
@@ -286,8 +286,11 @@ a=end-of-candidates
         let answer = to_publisher(captures::CHROMIUM_PUBLISHER, false);
         assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 106 107\r\n"), "{answer}");
         assert!(answer.contains("a=rtcp-fb:106 goog-remb\r\n") && !answer.contains("transport-cc"));
-        assert!(!answer.contains("a=ssrc") && !answer.contains("a=msid:"));
-        assert_eq!(answer.matches("a=recvonly\r\n").count(), 2);
+        // Only the m-line in which the page hears its viewers says who sends.
+        let (sound, picture) = answer.split_once("m=video").unwrap();
+        assert!(sound.contains("a=sendrecv") && sound.contains("a=msid:porthole porthole-audio"));
+        assert!(!picture.contains("a=ssrc") && !picture.contains("a=msid:"));
+        assert_eq!(answer.matches("a=recvonly\r\n").count(), 1);
         assert!(to_publisher(captures::CHROMIUM_PUBLISHER, true).contains("a=rtcp-fb:106 transport-cc\r\n"));
     }
 

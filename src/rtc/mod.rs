@@ -5,6 +5,7 @@ mod dtls_repeat;
 pub mod h264_profile;
 pub mod ice;
 pub mod negotiate;
+pub mod ntp;
 pub mod offer;
 pub mod rtcp;
 pub mod sdp;

@@ -26,7 +26,7 @@ pub struct Accepted {
     pub kind: Kind,
     /// In our order of preference.
     pub codecs: Vec<RemoteCodec>,
-    /// Ours: `SendOnly`, `RecvOnly` or `Inactive`.
+    /// Ours.
     pub direction: Direction,
 }
 
@@ -52,52 +52,75 @@ pub fn side(remote: &Remote) -> Side {
     }
 }
 
-/// What we accept of a viewer's offer; `source: None` where nobody knows yet what will be sent.
+/// What we accept of a viewer's offer; `source: None` where nobody knows yet what will be sent. `backchannel` is what the
+/// source's loudspeaker takes, best first: `None` where nobody knows yet, empty where it has none. A microphone is held to
+/// one codec, the first of its m-line.
 ///
 /// Only the first video and the first audio m-line that fit carry media. Without BUNDLE, m-lines with a transport
 /// of their own are left out, which rejects them: one session has one transport.
 ///
 /// # Errors
 /// If no m-line can carry anything of the source.
-pub fn viewer(remote: &Remote, source: Option<&[TrackInfo]>) -> Result<Vec<Accepted>, Mismatch> {
+pub fn viewer(
+    remote: &Remote,
+    source: Option<&[TrackInfo]>,
+    backchannel: Option<&[Codec]>,
+) -> Result<Vec<Accepted>, Mismatch> {
     let mut accepted: Vec<Accepted> = Vec::new();
     for (media, kind, section) in candidates_for_media(remote) {
-        let taken = accepted.iter().any(|a| a.kind == kind && a.direction == Direction::SendOnly);
-        let (codecs, matched) = match source {
+        let taken = |wanted: fn(Direction) -> bool| accepted.iter().any(|a| a.kind == kind && wanted(a.direction));
+        let (mut codecs, matched) = match source {
             Some(tracks) => by_source(tracks, &section.codecs),
             None => (section.codecs.clone(), true),
         };
-        let sends = section.direction.receives() && matched && !taken;
-        let direction = if sends { Direction::SendOnly } else { Direction::Inactive };
+        let sends = section.direction.receives() && matched && !taken(Direction::sends);
+        let speaks = kind == Kind::Audio && section.direction.sends() && !taken(Direction::receives);
+        let microphone = speaks.then(|| spoken(&section.codecs, backchannel)).flatten();
+        if let Some(codec) = microphone {
+            // Who sends takes the first codec of the list; what we send says its own payload type.
+            codecs.retain(|other| sends && other.payload_type != codec.payload_type);
+            codecs.insert(0, codec.clone());
+        }
+        let direction = match (sends, microphone.is_some()) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        };
         accepted.push(Accepted { media, kind, codecs, direction });
     }
-    if accepted.iter().any(|a| a.direction == Direction::SendOnly) {
+    if accepted.iter().any(|a| a.direction.sends()) {
         return Ok(accepted);
     }
     let receiving = || remote.medias.iter().filter(|m| m.usable().is_some() && m.direction.receives());
     if receiving().next().is_none() {
-        return Err(Mismatch::NothingToSend);
+        let speaks = accepted.iter().any(|a| a.direction.receives());
+        return if speaks { Ok(accepted) } else { Err(Mismatch::NothingToSend) };
     }
     let source = source.map_or(Codec::ALL.to_vec(), |tracks| tracks.iter().map(|t| t.codec).collect());
     Err(Mismatch::Codecs { source, viewer: receiving().flat_map(|m| &m.codecs).map(|c| c.codec).collect() })
 }
 
-/// What we accept of a publisher's offer: at most one video and one audio codec.
+/// What we accept of a publisher's offer: at most one video and one audio codec. A publisher that can play sound as well
+/// is sent what its viewers say, in its own codec.
 ///
 /// # Errors
 /// If no m-line sends a codec that the relay passes on.
 pub fn publisher(remote: &Remote) -> Result<Vec<Accepted>, Mismatch> {
     let mut accepted: Vec<Accepted> = Vec::new();
     for (media, kind, section) in candidates_for_media(remote) {
-        let taken = accepted.iter().any(|a| a.kind == kind && a.direction == Direction::RecvOnly);
+        let taken = accepted.iter().any(|a| a.kind == kind && a.direction.receives());
         let best = section.codecs.iter().min_by_key(|codec| publisher_rank(codec));
+        let plays = kind == Kind::Audio && section.direction.receives();
         let (codecs, direction) = match best {
-            Some(best) if section.direction.sends() && !taken => (vec![best.clone()], Direction::RecvOnly),
+            Some(best) if section.direction.sends() && !taken => {
+                (vec![best.clone()], if plays { Direction::SendRecv } else { Direction::RecvOnly })
+            }
             _ => (section.codecs.clone(), Direction::Inactive),
         };
         accepted.push(Accepted { media, kind, codecs, direction });
     }
-    if accepted.iter().any(|a| a.direction == Direction::RecvOnly) {
+    if accepted.iter().any(|a| a.direction.receives()) {
         return Ok(accepted);
     }
     let sends = remote.medias.iter().any(|m| m.usable().is_some() && m.direction.sends());
@@ -167,6 +190,14 @@ fn by_source(tracks: &[TrackInfo], offered: &[RemoteCodec]) -> (Vec<RemoteCodec>
     codecs.sort_by_key(rank);
     let matched = codecs.iter().any(|codec| tracks.iter().any(|track| fit(track, codec).is_some()));
     (codecs, matched)
+}
+
+/// The codec of a microphone's m-line that a loudspeaker takes best.
+fn spoken<'a>(offered: &'a [RemoteCodec], backchannel: Option<&[Codec]>) -> Option<&'a RemoteCodec> {
+    match backchannel {
+        Some(takes) => takes.iter().find_map(|codec| offered.iter().find(|offered| offered.codec == *codec)),
+        None => offered.first(),
+    }
 }
 
 /// How well a track can be sent as an offered codec, 0 being best; `None` if it can't.
@@ -325,7 +356,7 @@ mod tests {
 
     fn picked(capture: &str, track: &TrackInfo) -> Option<u8> {
         let remote = parse(capture).unwrap();
-        let accepted = viewer(&remote, None).unwrap();
+        let accepted = viewer(&remote, None, Some(&[])).unwrap();
         accepted.iter().find_map(|a| pick(track, &a.codecs)).map(|codec| codec.payload_type)
     }
 
@@ -384,7 +415,7 @@ mod tests {
     fn a_viewer_gets_the_codec_of_the_source_first_and_then_all_others() {
         let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
         let source = [track(Codec::H265, "profile-id=1"), track(Codec::Pcma, "")];
-        let accepted = viewer(&remote, Some(&source)).unwrap();
+        let accepted = viewer(&remote, Some(&source), Some(&[])).unwrap();
         let (video, direction) = types(&accepted, 0);
         assert_eq!((&video[..3], video.len(), direction), ([119, 49, 96].as_slice(), 12, Direction::SendOnly));
         assert_eq!(types(&accepted, 1), (vec![8, 111, 0], Direction::SendOnly));
@@ -393,21 +424,22 @@ mod tests {
     #[test]
     fn of_a_source_with_two_cameras_streams_the_first_that_the_viewer_knows_leads() {
         let source = [track(Codec::H265, ""), track(Codec::H264, "profile-level-id=640029")];
-        let firefox = viewer(&parse(captures::FIREFOX_VIEWER).unwrap(), Some(&source)).unwrap();
-        let safari = viewer(&parse(captures::SAFARI_VIEWER).unwrap(), Some(&source)).unwrap();
+        let firefox = viewer(&parse(captures::FIREFOX_VIEWER).unwrap(), Some(&source), Some(&[])).unwrap();
+        let safari = viewer(&parse(captures::SAFARI_VIEWER).unwrap(), Some(&source), Some(&[])).unwrap();
         assert_eq!((types(&firefox, 0).0[0], types(&safari, 0).0[0]), (126, 100));
     }
 
     #[test]
     fn audio_that_the_source_lacks_is_inactive_and_no_error() {
-        let accepted = viewer(&parse(captures::SAFARI_VIEWER).unwrap(), Some(&[track(Codec::Vp8, "")])).unwrap();
+        let accepted =
+            viewer(&parse(captures::SAFARI_VIEWER).unwrap(), Some(&[track(Codec::Vp8, "")]), Some(&[])).unwrap();
         assert_eq!(types(&accepted, 0).1, Direction::SendOnly);
         assert_eq!(types(&accepted, 1), (vec![111, 0, 8], Direction::Inactive));
     }
 
     #[test]
     fn a_viewer_may_come_before_its_publisher() {
-        let accepted = viewer(&parse(captures::LIBDATACHANNEL_VIEWER).unwrap(), None).unwrap();
+        let accepted = viewer(&parse(captures::LIBDATACHANNEL_VIEWER).unwrap(), None, Some(&[])).unwrap();
         assert_eq!((accepted.len(), types(&accepted, 0)), (1, (vec![96], Direction::SendOnly)));
     }
 
@@ -415,39 +447,66 @@ mod tests {
     fn only_the_first_m_line_of_a_kind_that_can_receive_carries_media() {
         let audio = |mid, direction| format!("m=audio 9 RTP/SAVPF 8\na=mid:{mid}\na={direction}\n");
         let sections = [audio(0, "sendonly"), audio(1, "recvonly"), audio(2, "sendrecv"), audio(3, "inactive")];
-        let accepted = viewer(&offer(&sections.concat()), Some(&[track(Codec::Pcma, "")])).unwrap();
+        let accepted = viewer(&offer(&sections.concat()), Some(&[track(Codec::Pcma, "")]), Some(&[])).unwrap();
         let directions: Vec<_> = accepted.iter().map(|a| a.direction).collect();
         use Direction::{Inactive, SendOnly};
         assert_eq!(directions, [Inactive, SendOnly, Inactive, Inactive]);
     }
 
     #[test]
+    fn a_microphone_is_held_to_one_codec_that_the_loudspeaker_takes() {
+        use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
+        let audio = |mid, direction| {
+            format!("m=audio 9 RTP/SAVPF 111 0 8\na=rtpmap:111 opus/48000/2\na=mid:{mid}\na={direction}\n")
+        };
+        let both = offer(&audio(0, "sendrecv"));
+        let opus = [track(Codec::Opus, "")];
+        let accept = |remote: &Remote, backchannel: Option<&[Codec]>| {
+            let accepted = viewer(remote, Some(&opus), backchannel).unwrap();
+            accepted.iter().map(|a| types(&accepted, a.media)).collect::<Vec<_>>()
+        };
+        assert_eq!(accept(&both, Some(&[])), [(vec![111, 0, 8], SendOnly)]);
+        assert_eq!(accept(&both, None), [(vec![111, 0, 8], SendRecv)]);
+        assert_eq!(accept(&both, Some(&[Codec::Pcma, Codec::Opus])), [(vec![8, 111, 0], SendRecv)]);
+        // go2rtc's page has an m-line of its own for each way
+        let apart = offer(&(audio(0, "recvonly") + &audio(1, "sendonly") + &audio(2, "sendonly")));
+        let all = vec![111, 0, 8];
+        assert_eq!(
+            accept(&apart, Some(&[Codec::Pcmu])),
+            [(all.clone(), SendOnly), (vec![0], RecvOnly), (all.clone(), Inactive)]
+        );
+        let only = offer(&audio(0, "sendonly"));
+        assert_eq!(accept(&only, Some(&[Codec::Pcmu])), [(vec![0], RecvOnly)]);
+        assert_eq!(viewer(&only, Some(&opus), Some(&[])), Err(Mismatch::NothingToSend));
+    }
+
+    #[test]
     fn without_bundle_an_m_line_with_its_own_transport_is_left_out() {
         let text = captures::AIORTC_VIEWER.replace("a=group:BUNDLE 0 1\r\n", "");
-        let both = viewer(&parse(&text).unwrap(), None).unwrap();
+        let both = viewer(&parse(&text).unwrap(), None, Some(&[])).unwrap();
         assert_eq!(both.len(), 2);
         let (audio, video) = text.split_once("m=video").unwrap();
         let apart = format!("{audio}m=video{}", video.replace("ufrag:q4Zt", "ufrag:else"));
-        let first = viewer(&parse(&apart).unwrap(), None).unwrap();
+        let first = viewer(&parse(&apart).unwrap(), None, Some(&[])).unwrap();
         assert_eq!(first.iter().map(|a| a.media).collect::<Vec<_>>(), [0]);
     }
 
     #[test]
     fn a_mismatch_reads_as_players_expect_it_and_names_a_remedy() {
         let remote = parse(captures::FIREFOX_VIEWER).unwrap();
-        let message = viewer(&remote, Some(&[track(Codec::H265, "")])).unwrap_err().to_string();
+        let message = viewer(&remote, Some(&[track(Codec::H265, "")]), Some(&[])).unwrap_err().to_string();
         let expected = "streams: codecs not matched: video:H265 => video:VP8, video:VP9, video:H264, video:AV1, \
                         audio:OPUS, audio:PCMU, audio:PCMA; this player can't show H.265";
         assert!(message.starts_with(expected), "{message}");
         let listener = offer("m=audio 9 RTP/SAVPF 8\na=mid:0\na=recvonly\n");
-        let message = viewer(&listener, Some(&[track(Codec::H264, "")])).unwrap_err().to_string();
+        let message = viewer(&listener, Some(&[track(Codec::H264, "")]), Some(&[])).unwrap_err().to_string();
         assert!(message.ends_with("=> audio:PCMA; let the player ask for video too, with a codec that the source has"));
     }
 
     #[test]
     fn offers_that_carry_nothing_our_way_are_refused() {
         let sendonly = parse(captures::OBS_WHIP_PUBLISHER).unwrap();
-        assert_eq!(viewer(&sendonly, None), Err(Mismatch::NothingToSend));
+        assert_eq!(viewer(&sendonly, None, Some(&[])), Err(Mismatch::NothingToSend));
         let recvonly = parse(captures::CHROMIUM_VIEWER).unwrap();
         assert_eq!(publisher(&recvonly), Err(Mismatch::NothingToReceive));
         let foreign = offer("m=video 9 RTP/SAVPF 96\na=rtpmap:96 H266/90000\na=mid:0\na=sendonly\n");
@@ -460,7 +519,11 @@ mod tests {
     fn a_publisher_is_held_to_one_codec_for_each_kind() {
         use Direction::RecvOnly;
         let accepted = publisher(&parse(captures::CHROMIUM_PUBLISHER).unwrap()).unwrap();
-        assert_eq!((types(&accepted, 0), types(&accepted, 1)), ((vec![111], RecvOnly), (vec![106], RecvOnly)));
+        // A page that also plays sound hears its viewers.
+        assert_eq!(
+            (types(&accepted, 0), types(&accepted, 1)),
+            ((vec![111], Direction::SendRecv), (vec![106], RecvOnly))
+        );
         assert_eq!((accepted.len(), accepted[1].codecs[0].rtx), (2, Some(107)));
         for (capture, video, audio) in [
             (captures::OBS_WHIP_PUBLISHER, (1, 96), (0, 111)),

@@ -7,6 +7,7 @@ use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::net::route::Route;
 use crate::rtc::session::Identity;
+use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -31,6 +32,8 @@ pub enum SourceEvent {
     Tracks(Vec<TrackInfo>),
     /// Packets of track number `track` (index into `Tracks`), in order.
     Packets { track: usize, packets: Vec<Packet> },
+    /// What the camera's loudspeaker takes, best first; nothing if this never comes. Sent before `Tracks`.
+    Backchannel(Vec<Codec>),
     /// The camera tied a moment to a timestamp of a track, by its sender reports.
     Clock { track: usize, at: Instant, timestamp: u32 },
     /// The source ended by itself; the sentence says why.
@@ -48,10 +51,23 @@ pub struct Progress {
 
 /// What the relay asks of a running source. When the other end of the queue is gone, the source ends: it says goodbye
 /// to its camera, within [`FAREWELL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SourceRequest {
     /// A viewer needs a keyframe of this track soon; a source that can't make one ignores this.
     Keyframe { track: usize },
+    /// Plays this on the camera's loudspeaker; only to sources that told their `Backchannel`.
+    Sound(Sound),
+}
+
+/// One packet of somebody's voice.
+#[derive(Clone, Debug)]
+pub struct Sound {
+    /// Tells talkers apart: each has a clock of its own.
+    pub talker: u32,
+    pub codec: Codec,
+    /// In the codec's clock.
+    pub timestamp: u32,
+    pub payload: Bytes,
 }
 
 /// Time for a source to end after the relay has given it up.

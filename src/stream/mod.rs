@@ -1,5 +1,7 @@
 //! Streams: named meeting points of producers and viewers.
+pub mod floor;
 pub mod inbound;
 pub mod intake;
 pub mod outbound;
 pub mod relay;
+pub mod voice;

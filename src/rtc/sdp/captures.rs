@@ -70,7 +70,7 @@ pub fn track(codec: Codec, fmtp: &str) -> TrackInfo {
 pub fn answer(remote: &Remote) -> Option<String> {
     let camera = [track(Codec::H264, "packetization-mode=1;profile-level-id=64001f"), track(Codec::Pcma, "")];
     let accepted = match negotiate::side(remote) {
-        Side::Viewer => negotiate::viewer(remote, Some(&camera)),
+        Side::Viewer => negotiate::viewer(remote, Some(&camera), Some(&[])),
         Side::Publisher => negotiate::publisher(remote),
     };
     Some(answer::write(remote, &accepted.ok()?, &local(&candidates())))

@@ -46,6 +46,7 @@ async fn film(
     loop {
         let event = tokio::select! {
             request = requests.recv() => match request {
+                Some(SourceRequest::Sound(_)) => continue,
                 Some(SourceRequest::Keyframe { .. }) => {
                     video.camera.request_keyframe();
                     continue;

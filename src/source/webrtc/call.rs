@@ -7,14 +7,17 @@ use crate::net::route::{Datagram, Route, Socket};
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate;
+use crate::rtc::ntp::ntp_at;
 use crate::rtc::offer::{self, OfferedMedia};
 use crate::rtc::rtcp;
 use crate::rtc::sdp::{self, Direction, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::rtc::session::{Event as SessionEvent, Identity, PeerTransport, Reason, Session, State};
+use crate::rtc::srtp::{HEADER, write_header};
 use crate::rtc::twcc;
-use crate::source::TrackInfo;
+use crate::source::{Sound, TrackInfo};
 use crate::stream::inbound::{Agreed, Header, Inbound};
 use crate::stream::intake::{Arrived, Intake, Receiver};
+use crate::stream::voice::Voice;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +37,8 @@ const MAX_CANDIDATES: usize = 32;
 #[derive(Debug)]
 pub enum Event {
     Connected,
+    /// The camera plays sound in one of these codecs.
+    Backchannel(Vec<Codec>),
     /// The tracks are known, or others than before.
     Tracks(Vec<TrackInfo>),
     Packets {
@@ -65,6 +70,14 @@ impl Section {
     }
 }
 
+/// The m-line in which we may speak.
+struct Backchannel {
+    codecs: Vec<RemoteCodec>,
+    voice: Voice,
+    /// The codec of the last packet.
+    rate: u32,
+}
+
 pub struct Call {
     identity: Arc<Identity>,
     local: Credentials,
@@ -76,6 +89,9 @@ pub struct Call {
     sections: Vec<Section>,
     session: Option<Session>,
     intake: Intake,
+    backchannel: Option<Backchannel>,
+    /// First sequence number and timestamp of what we say.
+    numbers: (u16, u32),
     announced: bool,
     connected: Option<Instant>,
     last_media: Option<Instant>,
@@ -97,7 +113,7 @@ impl Call {
     /// # Errors
     /// If the system gives no random numbers.
     pub fn new(identity: Arc<Identity>, sockets: [Option<Socket>; 2], now: Instant) -> Result<Self, String> {
-        let mut random = [0; 48];
+        let mut random = [0; 52];
         identity.fill(&mut random).map_err(|_| "the system gives no random numbers")?;
         const ICE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(ICE[usize::from(byte & 63)])).collect::<String>();
@@ -107,6 +123,8 @@ impl Call {
             session_id: u64::from(number(32)) << 30 | u64::from(number(36)) >> 2,
             fingerprint: format!("sha-256 {}", identity.fingerprint),
             intake: Intake { ssrc: number(40).max(1), ..Intake::default() },
+            backchannel: None,
+            numbers: (number(44) as u16, number(48)),
             identity,
             begun: now,
             offered: Vec::new(),
@@ -160,8 +178,11 @@ impl Call {
         }
         let remote = sdp::parse(text).map_err(|error| format!("the camera's answer: {error}"))?;
         let agreed = negotiate::answered(&remote, &self.offered).map_err(|mismatch| mismatch.to_string())?;
-        for agreed in agreed.into_iter().filter(|agreed| agreed.direction == Direction::RecvOnly) {
-            self.expect(agreed.kind, agreed.codecs, &remote.medias[agreed.media], now);
+        for agreed in agreed {
+            match agreed.direction {
+                Direction::RecvOnly => self.expect(agreed.kind, agreed.codecs, &remote.medias[agreed.media], now),
+                _ => self.may_speak(agreed.codecs),
+            }
         }
         // Whoever offers controls (RFC 8445 section 6.1.1).
         self.begin(&remote, true, remote.setup.reply(), now)
@@ -174,8 +195,11 @@ impl Call {
     pub fn take_offer(&mut self, text: &str, candidates: &[String], now: Instant) -> Result<String, String> {
         let remote = sdp::parse(text).map_err(|error| format!("the camera's offer: {error}"))?;
         let accepted = negotiate::publisher(&remote).map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
-        for media in accepted.iter().filter(|media| media.direction == Direction::RecvOnly) {
+        for media in accepted.iter().filter(|media| media.direction.receives()) {
             self.expect(media.kind, media.codecs.clone(), &remote.medias[media.media], now);
+            if media.direction.sends() {
+                self.may_speak(media.codecs.clone());
+            }
         }
         let setup = remote.setup.reply();
         let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; accepted.len()];
@@ -195,6 +219,33 @@ impl Call {
         }
         self.sections.push(Section { kind, codecs, ssrc: media.ssrcs.first().copied(), sends: None });
         self.sections.sort_by_key(|section| section.kind == Kind::Audio);
+    }
+
+    /// The camera plays sound: the first m-line counts.
+    fn may_speak(&mut self, codecs: Vec<RemoteCodec>) {
+        if self.backchannel.is_some() || codecs.is_empty() {
+            return;
+        }
+        self.events.push(Event::Backchannel(codecs.iter().map(|codec| codec.codec).collect()));
+        let (seq, timestamp) = self.numbers;
+        let rate = codecs[0].codec.clock_rate();
+        self.backchannel = Some(Backchannel { codecs, voice: Voice::new(self.intake.ssrc, seq, timestamp), rate });
+    }
+
+    /// Lets the camera play a packet of sound; one that it has no codec for, or that comes before the connection, is
+    /// passed over.
+    pub fn speak(&mut self, sound: &Sound, now: Instant) {
+        let Some(Backchannel { codecs, voice, rate }) = &mut self.backchannel else { return };
+        let Some(codec) = codecs.iter().find(|codec| codec.codec == sound.codec) else { return };
+        let Some((route, protect)) = self.session.as_mut().and_then(Session::sender) else { return };
+        *rate = sound.codec.clock_rate();
+        let Some(spoken) = voice.number(sound.talker, sound.timestamp, *rate, sound.payload.len(), now) else { return };
+        let mut bytes = Vec::with_capacity(HEADER + sound.payload.len() + protect.tag_len());
+        write_header(&mut bytes, spoken.marker, codec.payload_type, spoken.seq as u16, spoken.timestamp, voice.ssrc);
+        bytes.extend_from_slice(&sound.payload);
+        if protect.protect(&mut bytes, 0, voice.ssrc, spoken.seq).is_ok() {
+            self.out.push(Datagram { route, bytes });
+        }
     }
 
     fn begin(&mut self, remote: &Remote, controlling: bool, setup: Setup, now: Instant) -> Result<(), String> {
@@ -415,6 +466,13 @@ impl Call {
         if self.connected.is_some() && self.report_due <= now {
             self.report_due = now + REPORT_INTERVAL;
             let mut compound = Vec::with_capacity(128);
+            if let Some(Backchannel { voice, rate, .. }) = &self.backchannel
+                && let Some(timestamp) = voice.timestamp_at(now, *rate)
+            {
+                // A clock that starts with the call will do where nothing else is to be in step with it (RFC 3550 section 6.4.1).
+                let ntp = ntp_at((self.begun, 0), now);
+                rtcp::write_sender_report(&mut compound, voice.ssrc, ntp, timestamp, voice.packets, voice.bytes);
+            }
             self.intake.report(now, &mut compound);
             if let Some(session) = &mut self.session {
                 session.send_rtcp(&compound, &mut self.out);
@@ -454,7 +512,6 @@ fn ended(reason: Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtc::srtp::write_header;
 
     fn at(port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], port))

@@ -157,6 +157,7 @@ impl Line {
                 (server, found) = self.reflexive.resolved() => self.reflexive.know(server, found, now),
                 request = requests.recv() => match request {
                     Some(SourceRequest::Keyframe { track }) => self.call.want_keyframe(track, now),
+                    Some(SourceRequest::Sound(sound)) => self.call.speak(&sound, now),
                     None => return Ok(given_up()),
                 },
                 () = sleep_until(deadline.into()) => {
@@ -291,6 +292,7 @@ impl Line {
         for event in std::mem::take(&mut self.call.events) {
             let event = match event {
                 Event::Connected => continue,
+                Event::Backchannel(codecs) => SourceEvent::Backchannel(codecs),
                 Event::Tracks(tracks) => SourceEvent::Tracks(tracks),
                 Event::Packets { track, packets } => SourceEvent::Packets { track, packets },
                 Event::Clock { track, at, timestamp } => SourceEvent::Clock { track, at, timestamp },
