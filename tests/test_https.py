@@ -358,6 +358,9 @@ def test_https_alone_is_possible(porthole, state):
         assert get(relay, "/api", state / "ca.crt", port=port)[0] == 200
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", relay.http_port), timeout=1)
+        for asked in ([f"https://127.0.0.1:{port}"], ["-c", f"{{api: {{listen: '', tls: auto, tls_listen: '127.0.0.1:{port}'}}}}"]):
+            told = subprocess.run([BINARY, "doctor", *asked], cwd=state.parent, capture_output=True, text=True, timeout=20, check=False)
+            assert told.returncode == 0 and f"https://127.0.0.1:{port}/" in told.stdout, told
     finally:
         relay.stop()
 

@@ -1,14 +1,19 @@
 //! `porthole doctor`: asks the running relay for its findings and prints them; where none answers it looks at the
-//! ports itself. One HTTP/1.0 request over a plain socket: it must work where everything else is broken.
+//! ports itself. One HTTP/1.0 request, over a plain socket where that is spoken: it must work where everything else is
+//! broken.
 use super::print;
 use crate::config::Config;
 use crate::net::holder::holder;
 use crate::net::policy::{Listen, Protocol};
+use crate::net::reach::{self, Place};
+use crate::net::tls::Trust;
 use serde_json::Value;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -27,52 +32,76 @@ pub struct Report {
     pub code: u8,
 }
 
+/// Where a relay is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Door {
+    scheme: &'static str,
+    /// `host:port`.
+    authority: String,
+}
+
+impl Door {
+    fn new(scheme: &'static str, authority: impl Into<String>) -> Self {
+        Self { scheme, authority: authority.into() }
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}/", self.scheme, self.authority)
+    }
+}
+
+const PLAIN: &str = "http://";
+const SECURE: &str = "https://";
+
 /// Asks the relay at `url`, else the one of the configuration.
 pub fn ask(url: Option<&str>, config: Option<&Config>) -> Report {
-    let place = match (url, config) {
+    let door = match (url, config.map(|config| &config.api)) {
         (Some(url), _) => match of_url(url) {
-            Ok(place) => place,
+            Ok(door) => door,
             Err(text) => return Report { text: format!("{text}\n"), code: SILENT },
         },
-        (None, Some(config)) if config.api.listen.is_empty() => {
+        (None, Some(api)) if !api.listen.is_empty() => Door::new(PLAIN, of_listen(&api.listen)),
+        (None, Some(api)) if !api.tls_listen.is_empty() => Door::new(SECURE, of_listen(&api.tls_listen)),
+        (None, Some(_)) => {
             let text = "HTTP is switched off (api.listen is empty), so the relay can't be asked\n".into();
             return Report { text, code: SILENT };
         }
-        (None, Some(config)) => of_listen(&config.api.listen),
-        (None, None) => DEFAULT.to_owned(),
+        (None, None) => Door::new(PLAIN, DEFAULT),
     };
-    match fetch(&place) {
+    match fetch(&door) {
         Ok(found) => {
             let healthy = found["healthy"].as_bool().unwrap_or(false);
-            Report { text: print::report(&found, &place), code: if healthy { HEALTHY } else { AILING } }
+            Report { text: print::report(&found, &door), code: if healthy { HEALTHY } else { AILING } }
         }
         Err(failure) => {
-            let mut text = format!("No relay answers at http://{place}/: {failure}\n");
+            let mut text = format!("No relay answers at {door}: {failure}\n");
             // What this machine's ports are like says nothing about another machine.
             if let Some(config) = config.filter(|_| url.is_none()) {
-                look_at_ports(&mut text, &place, config);
+                look_at_ports(&mut text, &door.authority, config);
             }
             Report { text, code: SILENT }
         }
     }
 }
 
-/// `host:port` of `http://host[:port][/…]`, or of a bare `host[:port]`, whose port is the relay's own.
-fn of_url(url: &str) -> Result<String, String> {
-    if url.starts_with("https://") {
-        return Err("porthole doctor speaks http:// only; ask the relay itself, not the proxy in front of it".into());
-    }
-    let (rest, port) = match url.strip_prefix("http://") {
-        Some(rest) => (rest, 80),
-        None => (url, 1984),
+/// Of `http://host[:port][/…]`, the same with `https`, or of a bare `host[:port]`, whose port is the relay's own.
+fn of_url(url: &str) -> Result<Door, String> {
+    let (scheme, rest, port) = match (url.strip_prefix(PLAIN), url.strip_prefix(SECURE)) {
+        (Some(rest), _) => (PLAIN, rest, 80),
+        (None, Some(rest)) => (SECURE, rest, 443),
+        (None, None) => (PLAIN, url, 1984),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let wrong = authority.is_empty() || authority.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
+    let wrong = rest.contains("://")
+        || authority.is_empty()
+        || authority.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
     if wrong {
         return Err(format!("{url:?} is no address of a relay, such as http://printer.local:1984"));
     }
     let has_port = authority.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    Ok(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
+    Ok(Door::new(scheme, if has_port { authority.to_owned() } else { format!("{authority}:{port}") }))
 }
 
 /// Where to knock for `api.listen`: a wildcard is reached over loopback.
@@ -83,18 +112,10 @@ fn of_listen(listen: &str) -> String {
     }
 }
 
-fn fetch(place: &str) -> Result<Value, String> {
-    let mut stream = connect(place).map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there, the relay is not running".to_owned(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer, a firewall or another network".to_owned(),
-        _ => error.to_string(),
-    })?;
+fn fetch(door: &Door) -> Result<Value, String> {
+    let place = &door.authority;
     let request = format!("GET /api/doctor HTTP/1.0\r\nHost: {place}\r\nAccept: application/json\r\n\r\n");
-    let mut bytes = Vec::new();
-    stream
-        .write_all(request.as_bytes())
-        .and_then(|()| stream.take(MAX_ANSWER).read_to_end(&mut bytes))
-        .map_err(|error| format!("something listens there but does not answer ({error})"))?;
+    let bytes = if door.scheme == SECURE { over_tls(door, &request)? } else { plainly(place, &request)? };
     let text = String::from_utf8_lossy(&bytes);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return Err("something listens there that speaks no HTTP".into());
@@ -108,6 +129,40 @@ fn fetch(place: &str) -> Result<Value, String> {
         .ok()
         .filter(|found: &Value| found["machine"].is_object())
         .ok_or_else(|| "what listens there is another program: it has no /api/doctor".into())
+}
+
+fn plainly(place: &str, request: &str) -> Result<Vec<u8>, String> {
+    let mut stream = connect(place).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing listens there, the relay is not running".to_owned(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer, a firewall or another network".to_owned(),
+        _ => error.to_string(),
+    })?;
+    let mut bytes = Vec::new();
+    stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.take(MAX_ANSWER).read_to_end(&mut bytes))
+        .map_err(silent)?;
+    Ok(bytes)
+}
+
+fn silent(error: impl fmt::Display) -> String {
+    format!("something listens there but does not answer ({error})")
+}
+
+/// The certificate is not looked at: nothing secret is told, and a relay's own authority is seldom known to the machine.
+fn over_tls(door: &Door, request: &str) -> Result<Vec<u8>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let place = Place::parse(&door.to_string())?;
+    runtime.block_on(async {
+        let mut stream = reach::open(&place, Trust::Anybody).await?;
+        let mut bytes = Vec::new();
+        let exchange = async {
+            stream.write_all(request.as_bytes()).await?;
+            stream.take(MAX_ANSWER).read_to_end(&mut bytes).await
+        };
+        timeout(ANSWER_TIME, exchange).await.map_err(silent)?.map_err(silent)?;
+        Ok(bytes)
+    })
 }
 
 fn connect(place: &str) -> io::Result<TcpStream> {
@@ -169,17 +224,19 @@ mod tests {
     #[test]
     fn addresses_are_understood() {
         let cases = [
-            ("http://printer.local:1984/doctor.html", "printer.local:1984"),
-            ("http://printer.local", "printer.local:80"),
-            ("printer.local", "printer.local:1984"),
-            ("192.168.1.2:8080", "192.168.1.2:8080"),
-            ("http://[fd00::1]:1984/", "[fd00::1]:1984"),
-            ("[fd00::1]", "[fd00::1]:1984"),
+            ("http://printer.local:1984/doctor.html", "http://printer.local:1984/"),
+            ("http://printer.local", "http://printer.local:80/"),
+            ("https://printer.local", "https://printer.local:443/"),
+            ("https://[fd00::1]:1984", "https://[fd00::1]:1984/"),
+            ("printer.local", "http://printer.local:1984/"),
+            ("192.168.1.2:8080", "http://192.168.1.2:8080/"),
+            ("http://[fd00::1]:1984/", "http://[fd00::1]:1984/"),
+            ("[fd00::1]", "http://[fd00::1]:1984/"),
         ];
-        for (url, place) in cases {
-            assert_eq!(of_url(url).as_deref(), Ok(place), "{url}");
+        for (url, door) in cases {
+            assert_eq!(of_url(url).unwrap().to_string(), door, "{url}");
         }
-        for url in ["", "http://", "https://x", "http://a b", "http://u:p@x", "x\r\nHost: y"] {
+        for url in ["", "http://", "https://", "ftp://x", "http://a b", "http://u:p@x", "x\r\nHost: y"] {
             assert!(of_url(url).is_err(), "{url:?}");
         }
         assert_eq!(of_listen(":1984"), "127.0.0.1:1984");

@@ -5,16 +5,12 @@ use std::fmt::Write as _;
 /// Past sessions that are printed; the page has all.
 const MAX_PAST: usize = 10;
 
-/// The whole report of the relay at `place`.
-pub fn report(found: &Value, place: &str) -> String {
+/// The whole report of the relay at `address`.
+pub fn report(found: &Value, address: impl std::fmt::Display) -> String {
     let mut text = String::new();
     let machine = &found["machine"];
     let version = word(&found["version"]);
-    line(
-        &mut text,
-        0,
-        &format!("Porthole {version} at http://{place}/, running for {}", span(&machine["uptime_s"], 1000)),
-    );
+    line(&mut text, 0, &format!("Porthole {version} at {address}, running for {}", span(&machine["uptime_s"], 1000)));
     of_machine(&mut text, machine);
     section(&mut text, "Streams", &found["streams"], usize::MAX, of_stream);
     section(&mut text, "Sessions", &found["sessions"], usize::MAX, of_session);
