@@ -88,7 +88,7 @@ impl SendBuffer {
                     if error.kind() == std::io::ErrorKind::WouldBlock {
                         result = Err(Full);
                     } else {
-                        log::trace!(target: "webrtc", "send failed route={route} error={error}");
+                        log::debug!(target: "webrtc", "send failed route={route} error={error}");
                     }
                 }
             }

@@ -266,7 +266,7 @@ impl Wire {
             match route.socket {
                 Socket::Udp(index) => {
                     if let Some(Err(error)) = self.udp(index).map(|port| port.send(&route, &bytes, bytes.len())) {
-                        log::trace!(target: "webrtc", "send failed route={route} error={error}");
+                        log::debug!(target: "webrtc", "send failed route={route} error={error}");
                     }
                 }
                 Socket::Tcp(number) => {

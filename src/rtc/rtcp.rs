@@ -82,7 +82,7 @@ pub fn read(mut bytes: &[u8], mut each: impl FnMut(Message)) {
         let len = 4 * (usize::from(bytes[2]) << 8 | usize::from(bytes[3])) + 4;
         let Some(packet) = bytes.get(..len) else { return };
         if read_one(kind, count, packet, &mut each).is_none() {
-            log::trace!(target: "webrtc", "malformed rtcp type={kind} length={len}");
+            log::debug!(target: "webrtc", "malformed rtcp type={kind} length={len}");
         }
         bytes = &bytes[len..];
     }

@@ -63,7 +63,7 @@ impl Sockets {
             if let Some(port) = self.ports.get(usize::from(index)).and_then(Option::as_ref)
                 && let Err(error) = port.send(&route, &bytes, bytes.len())
             {
-                log::trace!(target: "webrtc", "send failed route={route} error={error}");
+                log::debug!(target: "webrtc", "send failed route={route} error={error}");
             }
         }
     }
