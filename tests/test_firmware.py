@@ -6,9 +6,11 @@ Those that PORTHOLE_FIRMWARE names (`armv7 aarch64`) must be there; others are l
 import asyncio
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 from aiortc import RTCPeerConnection
@@ -111,6 +113,14 @@ def test_the_settings_of_its_boards_pass_its_check(any_firmware):
         if f"target: {any_firmware.target}" in lines and f"features: {any_firmware.features}" in lines:
             check = subprocess.run([*any_firmware.command, "check", profile.parent / "porthole.yaml"], capture_output=True, text=True, check=False)
             assert check.returncode == 0, check.stderr
+
+
+@pytest.mark.skipif(not Firmware("x86_64").path.exists(), reason="no binary for this processor was made")
+def test_it_idles_in_5_mib(porthole):
+    relay = porthole({"cam": "test:"}, binary=there("x86_64").command)
+    time.sleep(2)
+    status = pathlib.Path(f"/proc/{relay.process.pid}/status").read_text()
+    assert int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) <= 5 * KIB, status
 
 
 @pytest.fixture
