@@ -4,7 +4,9 @@ use super::peer::{Peer, Sender};
 use super::sessions::short;
 use super::streams::Stream;
 use super::track::Track;
-use crate::doctor::facts::{self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media, Pair, Phase, Refusal, Session, clip};
+use crate::doctor::facts::{
+    self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media, Pair, Phase, Refusal, Session, clip, clip_sentence,
+};
 use crate::doctor::history::RECENT;
 use crate::doctor::verdict;
 use crate::media::codec::Kind;
@@ -120,7 +122,7 @@ impl Engine {
             from: offer.remote.to_string(),
             phase: Phase::Refused,
             refusal: Some(refusal),
-            reason: Some(clip(&error.message)),
+            reason: Some(clip_sentence(&error.message)),
             failed: true,
             advertised: self.advertised(&self.candidate_lines(None, None)),
             stream: stream.unwrap_or_default(),
@@ -138,7 +140,7 @@ impl Engine {
             state: stream.state(),
             has_source: !stream.producers.is_empty(),
             video: video.map(|codec| codec.to_string()),
-            last_error: stream.last_error().as_deref().map(clip),
+            last_error: stream.last_error().as_deref().map(clip_sentence),
             failures: stream.failures(),
             down_ms: stream.down_since().map(|at| age(now, at)),
             viewers: stream.viewers.len(),
