@@ -257,6 +257,10 @@ pub struct Session {
     pub reason: Option<String>,
     /// It ended because a deadline passed, not because somebody closed it.
     pub failed: bool,
+    /// It published, and somebody else has its place.
+    pub replaced: bool,
+    /// It publishes when those before it have left.
+    pub waits: bool,
     pub advertised: Arc<Advertised>,
     pub ice: Ice,
     pub dtls: Dtls,

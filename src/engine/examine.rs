@@ -101,7 +101,8 @@ impl Engine {
     pub(super) fn remember(&mut self, peer: &Peer, reason: Reason, now: Instant) {
         let mut facts = self.session_facts(peer, now);
         facts.reason = Some(reason.sentence().to_owned());
-        facts.failed = !matches!(reason, Reason::ClosedByPeer | Reason::ClosedByUs);
+        facts.failed = !reason.is_orderly();
+        facts.replaced = reason == Reason::Replaced;
         self.history.add(facts, now);
     }
 
@@ -171,6 +172,8 @@ impl Engine {
             refusal: None,
             reason: None,
             failed: false,
+            replaced: false,
+            waits: stream.zip(self.by_id.get(&peer.id)).is_some_and(|(stream, key)| stream.has_waiting(*key)),
             advertised: peer.advertised.clone(),
             ice: ice(peer, now),
             dtls: Dtls {
