@@ -50,7 +50,7 @@ class Far:
 
     def start(self, dialect, *urls, way="meta l4proto { tcp, udp } th dport { 3478, 5349 }", environment=(), linger="200ms", **login):
         self.filter(ONLY_RELAYED, DOOR=self.cameras.port, WAY=way)
-        source = self.cameras.url(dialect).split("#ice_servers")[0] + ice_servers(*urls, **login)
+        source = self.cameras.url(dialect).split("#ice_servers")[0] + (ice_servers(*urls, **login) if urls else "")
         prefix = [*self.star.within("relay"), *(["env", *environment] if environment else [])]
         self.relay = self.porthole({"cam": source}, prefix=prefix, address=RELAY, relay={"linger": linger})
         return self.relay
@@ -67,8 +67,8 @@ class Far:
 
 
 @pytest.fixture
-def far(star, porthole, tmp_path):
-    cameras = Cameras(tmp_path, address=VIEWER_SIDE, prefix=star.within("viewer")).start()
+def far(star, porthole, tmp_path, request):
+    cameras = Cameras(tmp_path, getattr(request, "param", None), address=VIEWER_SIDE, prefix=star.within("viewer")).start()
     try:
         yield Far(star, cameras, porthole)
     finally:
@@ -95,6 +95,20 @@ def test_a_camera_that_only_a_turn_server_leads_to_is_seen(far, new_page, star, 
     eventually(lambda: far.allocations() == 0, 5, "the allocation is given back when nobody watches")
     assert far.cameras.wait("closed")["why"] == "closed", "the camera hears of the end by the relayed way"
     assert "s3cret" not in relay.log()
+
+
+LINK = f'<{OVER_UDP}?transport=udp>; rel="ice-server"; username="user"; credential="s3cret"; credential-type="password"'
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("far", [{"link": LINK}], indirect=True, ids=["Link"])
+def test_a_turn_server_that_the_camera_names_in_its_answer_leads_to_it(far, new_page, star):
+    star.coturn()
+    far.start("whep")
+    page = new_page(star.chromium("relay"))
+    view(page, far.relay)
+    assert_counter_rises(page, seconds=1, video="seen.video")
+    assert far.producer()["protocol"] == "http+relay"
 
 
 @pytest.mark.timeout(90)

@@ -86,6 +86,7 @@ pub async fn run(
         towards,
         reflexive: Reflexive::default(),
         ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback())),
+        served: false,
         gathering: None,
         socket: None,
         steps: VecDeque::new(),
@@ -122,6 +123,8 @@ struct Line {
     towards: Option<IpAddr>,
     reflexive: Reflexive,
     ways: Ways,
+    /// STUN and TURN servers were named.
+    served: bool,
     /// Since when the steps wait for candidates.
     gathering: Option<Instant>,
     socket: Option<Box<Socket>>,
@@ -217,6 +220,10 @@ impl Line {
                     }
                 }
                 Step::Servers(servers) => {
+                    // The first list counts: an operator's in the URL comes before the camera's own.
+                    if servers.is_empty() || std::mem::replace(&mut self.served, true) {
+                        continue;
+                    }
                     self.reflexive.begin(&servers, &self.digest, now);
                     self.ways.begin(&servers, &self.digest);
                     self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);

@@ -39,11 +39,11 @@ pub struct Reflexive {
 }
 
 impl Reflexive {
-    /// Asks the STUN servers among these. The first list counts.
+    /// Asks the STUN servers among these. Once.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest, now: Instant) {
         let stun: Vec<Uri> =
             servers.iter().filter(|server| server.uri.kind == Kind::Stun).map(|server| server.uri.clone()).collect();
-        if stun.is_empty() || self.lookup.is_some() {
+        if stun.is_empty() {
             return;
         }
         self.lookup = Some((Lookup::new(stun.iter().map(Uri::to_string), now), digest.clone()));

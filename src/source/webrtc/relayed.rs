@@ -85,12 +85,9 @@ impl Default for Relayed {
 }
 
 impl Relayed {
-    /// Looks the TURN servers among these up and asks them. The first list counts.
+    /// Looks the TURN servers among these up and asks them. Once.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest) {
         let turn = servers.iter().filter(|server| matches!(server.uri.kind, Kind::Turn | Kind::Turns));
-        if !self.servers.is_empty() {
-            return;
-        }
         self.digest = Some(digest.clone());
         for (number, IceServer { uri, login }) in turn.take(MAX_SERVERS).enumerate() {
             self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new() });

@@ -37,7 +37,7 @@ import over_websocket  # noqa: E402
 from session import be_at  # noqa: E402
 
 MAX_BODY = 1 << 20
-CHANGES = ("fault", "times", "audio", "authorization", "redirect", "host", "fps", "number")
+CHANGES = ("fault", "times", "audio", "authorization", "redirect", "host", "link", "fps", "number")
 
 
 class Camera:
@@ -48,6 +48,7 @@ class Camera:
         self.times = None  # exchanges that the fault lasts; None for all
         self.audio = self.authorization = self.redirect = None
         self.host = ""  # where a redirect leads to
+        self.link = '<stun:127.0.0.1:9>; rel="ice-server"'  # the servers that WHEP viewers are told of
         self.fps = 10
         self.dead = False
         self.number, self.sessions, self.whep, self.milestone = 0, set(), {}, {}
