@@ -1,21 +1,21 @@
 //! SIGHUP: the configuration is read again. Streams follow at once; what needs a restart is named, and a
 //! configuration that is wrong changes nothing.
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Stream};
 use crate::stream::relay::Relay;
 use std::collections::BTreeMap;
 
 /// Streams to change, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Changes {
-    put: Vec<(String, Vec<String>)>,
+    put: Vec<(String, Stream)>,
     delete: Vec<String>,
 }
 
 /// What brings the streams of `old` to those of `new`. All of `new` are put, because one may have been changed
 /// through the API since; the engine leaves alone those that are as they were.
-fn changes(old: &BTreeMap<String, Vec<String>>, new: &BTreeMap<String, Vec<String>>) -> Changes {
+fn changes(old: &BTreeMap<String, Stream>, new: &BTreeMap<String, Stream>) -> Changes {
     Changes {
-        put: new.iter().map(|(name, sources)| (name.clone(), sources.clone())).collect(),
+        put: new.iter().map(|(name, stream)| (name.clone(), stream.clone())).collect(),
         delete: old.keys().filter(|name| !new.contains_key(*name)).cloned().collect(),
     }
 }
@@ -66,8 +66,8 @@ pub async fn reload(arguments: &[String], old: Config, relay: &Relay) -> (Config
             log::error!(target: "config", "stream={name:?} error={error}");
         }
     }
-    for (name, sources) in put {
-        if let Err(error) = relay.put_stream(&name, sources).await {
+    for (name, stream) in put {
+        if let Err(error) = relay.set_stream(&name, stream).await {
             log::error!(target: "config", "stream={name:?} error={error}");
         }
     }
@@ -87,8 +87,9 @@ pub async fn reload(arguments: &[String], old: Config, relay: &Relay) -> (Config
 mod tests {
     use super::*;
 
-    fn streams(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<String>> {
-        pairs.iter().map(|(name, source)| ((*name).to_owned(), vec![(*source).to_owned()])).collect()
+    fn streams(pairs: &[(&str, &str)]) -> BTreeMap<String, Stream> {
+        let stream = |source: &str| Stream { sources: vec![source.to_owned()], ..Stream::default() };
+        pairs.iter().map(|(name, source)| ((*name).to_owned(), stream(source))).collect()
     }
 
     #[test]

@@ -33,17 +33,19 @@ WITH_SOUND = [dialect for dialect in URLS if dialect not in ("creality", "switch
 
 
 class Cameras:
-    """One process that plays cameras of all dialects. `change`: of the camera without a name, from the start on."""
+    """One process that plays cameras of all dialects. `change`: of the camera without a name, from the start on. `prefix`: command that runs
+    it elsewhere (`ip netns exec …`), at that `address`; its control door is out of reach there."""
 
-    def __init__(self, directory, change=None):
+    def __init__(self, directory, change=None, address="127.0.0.1", prefix=()):
         self.directory = directory
         self.change = change or {}
+        self.address, self.prefix = address, prefix
         self.port, self.tls, self.untrusted, self.control = (free_port() for _ in range(4))
         self.process, self.seen, self.errors = None, [], []
 
     def start(self):
         ports = [f"--{name}={getattr(self, name)}" for name in ("port", "tls", "untrusted", "control")]
-        command = [sys.executable, str(PEER), *ports, f"--certificates={self.directory}", f"--change={json.dumps(self.change)}"]
+        command = [*self.prefix, sys.executable, str(PEER), *ports, f"--address={self.address}", f"--certificates={self.directory}", f"--change={json.dumps(self.change)}"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         ready = threading.Event()
         threading.Thread(target=self._read, args=[self.process.stdout, ready], daemon=True).start()
@@ -71,7 +73,7 @@ class Cameras:
         scheme, path, options = URLS[dialect]
         secure = "s" if (port in (self.tls, self.untrusted) if secure is None else secure) else ""
         prefix = f"/{name}" if name else ""
-        return f"webrtc:{scheme}{secure}://{userinfo}127.0.0.1:{port or self.port}{prefix}{path}{options}{more}"
+        return f"webrtc:{scheme}{secure}://{userinfo}{self.address}:{port or self.port}{prefix}{path}{options}{more}"
 
     def tell(self, name="", **wish):
         """To the control door, whose words are listed in peers/camera/__main__.py."""

@@ -20,8 +20,8 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
     if let Some(webrtc) = &part.webrtc {
         super::ice::findings(webrtc, &mut found);
     }
-    for (name, sources) in part.streams.iter().flatten() {
-        for source in &sources.0 {
+    for (name, stream) in part.streams.iter().flatten() {
+        for source in &stream.sources {
             let message = match source_scheme(source) {
                 Some(scheme) if SCHEMES.contains(&scheme) => match source::check(source) {
                     Ok(()) => continue,

@@ -121,6 +121,10 @@ mod tests {
             error("log:\n  level: loud\n"),
             "porthole.yaml:2:10: log.level: expected trace, debug, info, warn, error or disabled"
         );
+        assert_eq!(
+            error("streams:\n  door:\n    policy: queue\n"),
+            "porthole.yaml:3:13: streams.door.policy: expected replace, reject or append"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! about what their absence means.
 use super::document::Finding;
 use super::parts::{ApiPart, EchoPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, WebrtcPart};
+use super::values::STREAM_KEYS;
 use crate::logging;
 use serde_yaml::Value;
 
@@ -76,7 +77,7 @@ pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
         ["relay"] => Some(RelayPart::KEYS),
         ["echo"] => Some(EchoPart::KEYS),
         ["log"] => Some(logging::MODULES),
-        ["streams", _] => Some(&["url"]),
+        ["streams", _] => Some(STREAM_KEYS),
         _ => None,
     }
 }
@@ -177,6 +178,10 @@ mod tests {
     fn typing_errors_get_the_nearest_key() {
         assert_eq!(messages("stream: {a: x}"), ["stream: unknown key, did you mean \"streams\"?"]);
         assert_eq!(messages("{api: {lisen: ':1'}}"), ["api.lisen: unknown key, did you mean \"listen\"?"]);
+        assert_eq!(
+            messages("{streams: {a: {polcy: reject}}}"),
+            ["streams.a.polcy: unknown key, did you mean \"policy\"?"]
+        );
         assert_eq!(messages("{log: {webtrc: debug}}"), ["log.webtrc: unknown key, did you mean \"webrtc\"?"]);
         assert_eq!(
             messages("{webrtc: {ice_servers: [{url: x}]}}"),
@@ -206,7 +211,7 @@ mod tests {
 
     #[test]
     fn names_of_streams_and_variables_are_free() {
-        assert!(messages("{streams: {anything: x, 'a b': [x], 7: {url: x}}, env: {X: y}}").is_empty());
+        assert!(messages("{streams: {anything: x, 'a b': [x], 7: {url: x, policy: append}}, env: {X: y}}").is_empty());
     }
 
     #[test]

@@ -246,9 +246,13 @@ mod tests {
     #[test]
     fn without_any_config_there_is_a_test_picture() {
         let loaded = load_from(&[], &[]).unwrap();
-        assert_eq!(loaded.config.streams["test"], ["test:"]);
+        assert_eq!(loaded.config.streams["test"].sources, ["test:"]);
         let tuned = load_from(&["log.level=debug"], &[]).unwrap();
-        assert_eq!(tuned.config.streams["test"], ["test:"], "a setting given on the command line takes no stream away");
+        assert_eq!(
+            tuned.config.streams["test"].sources,
+            ["test:"],
+            "a setting given on the command line takes no stream away"
+        );
         assert_eq!(loaded.config.path, None);
         assert_eq!(loaded.config.relay.sessions, 128);
         assert!(loaded.warnings.is_empty());
@@ -270,7 +274,7 @@ mod tests {
         let config = load_from(&arguments, &files).unwrap().config;
         assert_eq!(config.api.listen, ":3");
         assert_eq!(config.streams.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert_eq!(config.streams["c"], ["test:"]);
+        assert_eq!(config.streams["c"].sources, ["test:"]);
         assert_eq!(config.path, Some("/a.yaml".into()));
     }
 
@@ -315,7 +319,10 @@ mod tests {
             "env: {A: from-file}\nstreams:\n  s: [\"${A}\", \"${B}\", \"${HOST}\", \"${C:default}\", \"${D}\"]\n";
         let files = [("/a.yaml", text), ("/run/credentials/B", "from-credential\n"), ("/run/credentials/A", "no")];
         let config = load_from(&["/a.yaml"], &files).unwrap().config;
-        assert_eq!(config.streams["s"], ["from-file", "from-credential", "from-environment", "default", "${D}"]);
+        assert_eq!(
+            config.streams["s"].sources,
+            ["from-file", "from-credential", "from-environment", "default", "${D}"]
+        );
     }
 
     #[test]

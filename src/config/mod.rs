@@ -49,14 +49,44 @@ impl std::error::Error for Error {}
 pub struct Config {
     pub api: Api,
     pub webrtc: Webrtc,
-    /// Name to sources; an empty list is a stream that waits for a publisher.
-    pub streams: BTreeMap<String, Vec<String>>,
+    pub streams: BTreeMap<String, Stream>,
     pub relay: Relay,
     /// `echo.allow_paths`: programs that `echo:` sources may run. Default `None`: any that the file names.
     pub echo_paths: Option<Vec<String>>,
     pub log: Log,
     /// The first file given or found, absolute: where API changes are written. `None`: no file.
     pub path: Option<PathBuf>,
+}
+
+/// One entry of `streams`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// In the order of preference; without any the stream waits for a publisher.
+    pub sources: Vec<String>,
+    pub policy: PublisherPolicy,
+}
+
+/// `policy` of a stream: what becomes of somebody who publishes to it while somebody else does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PublisherPolicy {
+    /// They take the place of the one who does.
+    #[default]
+    Replace,
+    /// They are turned away.
+    Reject,
+    /// They wait until those before them have left.
+    Append,
+}
+
+impl PublisherPolicy {
+    /// The word for it in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            PublisherPolicy::Replace => "replace",
+            PublisherPolicy::Reject => "reject",
+            PublisherPolicy::Append => "append",
+        }
+    }
 }
 
 /// Section `api`.

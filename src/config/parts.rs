@@ -1,10 +1,9 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
 use super::values::{
-    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Sources, Span, TlsWord, WebrtcListen,
-    Words,
+    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord, WebrtcListen, Words,
 };
-use super::{Api, Config, Filters, IceServer, Log, Relay, Webrtc, buffer_for, sessions_for};
+use super::{Api, Config, Filters, IceServer, Log, Relay, Stream, Webrtc, buffer_for, sessions_for};
 use crate::net::certificate::Given;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -89,7 +88,7 @@ section!(Root {
     env: BTreeMap<String, String>,
     api: ApiPart,
     webrtc: WebrtcPart,
-    streams: BTreeMap<String, Sources>,
+    streams: BTreeMap<String, Stream>,
     relay: RelayPart,
     echo: EchoPart,
     log: LogPart,
@@ -175,7 +174,7 @@ impl Root {
     pub(super) fn into_config(self, memory: Option<u64>) -> Config {
         let mut config = Config {
             relay: Relay { sessions: sessions_for(memory), buffer: buffer_for(memory), ..Relay::default() },
-            streams: self.streams.unwrap_or_default().into_iter().map(|(name, list)| (name, list.0)).collect(),
+            streams: self.streams.unwrap_or_default(),
             ..Config::default()
         };
         if let Some(part) = self.api {
@@ -283,7 +282,8 @@ mod tests {
         ]);
         assert_eq!(config.api.listen, ":1");
         assert_eq!(config.api.hosts, ["c"]);
-        let streams: Vec<_> = config.streams.iter().map(|(name, sources)| (name.as_str(), sources.len())).collect();
+        let streams: Vec<_> =
+            config.streams.iter().map(|(name, stream)| (name.as_str(), stream.sources.len())).collect();
         assert_eq!(streams, [("x", 1), ("y", 0), ("z", 1)]);
         assert_eq!(config.log.level, LevelFilter::Warn);
         assert_eq!(config.log.modules.len(), 2);

@@ -1,8 +1,7 @@
 //! Stream changes made through the API, written into the operator's file: one entry changes, every other
 //! line stays as it was written.
 use super::load::{MAX_FILE, quoted};
-use super::values::Sources;
-use super::{Error, place};
+use super::{Error, PublisherPolicy, Stream, place};
 use serde_yaml::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -81,13 +80,14 @@ fn edit(text: &str, name: &str, sources: Option<&[String]>) -> Result<String, Er
     let before = Meaning::of(text)?;
     let mut wanted = before.clone();
     match sources {
-        Some(sources) => wanted.streams.insert(name.to_owned(), sources.to_vec()),
-        None => wanted.streams.remove(name),
-    };
+        // What else the entry says stays.
+        Some(sources) => wanted.streams.entry(name.to_owned()).or_default().sources = sources.to_vec(),
+        None => drop(wanted.streams.remove(name)),
+    }
     if wanted == before {
         return Ok(text.to_owned());
     }
-    let after = Lines::of(text).edit(name, sources, &wanted.streams);
+    let after = Lines::of(text).edit(name, &wanted.streams);
     if after.len() as u64 > MAX_FILE {
         return Err(Error::new(format!("would grow beyond {MAX_FILE} bytes")));
     }
@@ -100,7 +100,7 @@ fn edit(text: &str, name: &str, sources: Option<&[String]>) -> Result<String, Er
 /// What a file says, apart from its layout.
 #[derive(Clone, PartialEq)]
 struct Meaning {
-    streams: BTreeMap<String, Vec<String>>,
+    streams: BTreeMap<String, Stream>,
     others: Vec<(Value, Value)>,
 }
 
@@ -108,7 +108,7 @@ impl Meaning {
     fn of(text: &str) -> Result<Self, Error> {
         #[derive(Default, serde::Deserialize)]
         struct Streams {
-            streams: Option<BTreeMap<String, Sources>>,
+            streams: Option<BTreeMap<String, Stream>>,
         }
         let broken = |e: serde_yaml::Error| Error::new(format!("can't be edited: {e}"));
         let others = match serde_yaml::from_str(text).map_err(broken)? {
@@ -117,8 +117,7 @@ impl Meaning {
             _ => return Err(Error::new("can't be edited: not a map of sections")),
         };
         let streams: Option<Streams> = serde_yaml::from_str(text).map_err(broken)?;
-        let streams = streams.unwrap_or_default().streams.unwrap_or_default();
-        Ok(Self { streams: streams.into_iter().map(|(name, sources)| (name, sources.0)).collect(), others })
+        Ok(Self { streams: streams.unwrap_or_default().streams.unwrap_or_default(), others })
     }
 }
 
@@ -135,7 +134,8 @@ impl<'t> Lines<'t> {
         Self { text, lines: text.split_inclusive('\n').collect(), end }
     }
 
-    fn edit(&self, name: &str, sources: Option<&[String]>, all: &BTreeMap<String, Vec<String>>) -> String {
+    /// The text with the entry of one stream as it is among all of them.
+    fn edit(&self, name: &str, all: &BTreeMap<String, Stream>) -> String {
         let Some((line, _)) = place::of_key(self.text, &["streams"]) else {
             return self.with(self.lines.len(), self.lines.len(), &self.section(all));
         };
@@ -145,7 +145,7 @@ impl<'t> Lines<'t> {
             // Empty, or on one line with its entries: written anew.
             return self.with(section, section_end, &self.section(all));
         };
-        let entry = sources.map(|sources| self.entry(indent, name, sources)).unwrap_or_default();
+        let entry = all.get(name).map(|stream| self.entry(indent, name, stream)).unwrap_or_default();
         match place::of_key(self.text, &["streams", name]) {
             Some((line, _)) => self.with(line - 1, self.end_of_block(line - 1, indent.len()), &entry),
             None => self.with(section_end, section_end, &entry),
@@ -192,12 +192,24 @@ impl<'t> Lines<'t> {
         Some(&first[..first.len() - first.trim_start_matches(' ').len()])
     }
 
-    fn section(&self, all: &BTreeMap<String, Vec<String>>) -> String {
-        let entries: String = all.iter().map(|(name, sources)| self.entry(INDENT, name, sources)).collect();
+    fn section(&self, all: &BTreeMap<String, Stream>) -> String {
+        let entries: String = all.iter().map(|(name, stream)| self.entry(INDENT, name, stream)).collect();
         format!("streams:{}{entries}", self.end)
     }
 
-    fn entry(&self, indent: &str, name: &str, sources: &[String]) -> String {
+    fn entry(&self, indent: &str, name: &str, stream: &Stream) -> String {
+        if stream.policy == PublisherPolicy::default() {
+            return self.sources(indent, name, &stream.sources);
+        }
+        let (end, inner) = (self.end, format!("{indent}{INDENT}"));
+        let sources = match stream.sources.is_empty() {
+            true => String::new(),
+            false => self.sources(&inner, "url", &stream.sources),
+        };
+        format!("{indent}{}:{end}{sources}{inner}policy: {}{end}", scalar(name), stream.policy.name())
+    }
+
+    fn sources(&self, indent: &str, name: &str, sources: &[String]) -> String {
         let end = self.end;
         let name = scalar(name);
         match sources {
@@ -300,6 +312,23 @@ log: {level: info}
     }
 
     #[test]
+    fn the_policy_of_a_stream_stays_when_its_sources_change() {
+        let text = |body: &str| format!("streams:\n  door:\n{body}  hall: x\n");
+        let old = text("    policy: append   # one after the other\n    url: \"test:\"\n");
+        assert_eq!(put(&old, "door", &["v"]), text("    url: v\n    policy: append\n"));
+        assert_eq!(put(&old, "door", &["v", "w"]), text("    url:\n      - v\n      - w\n    policy: append\n"));
+        assert_eq!(put(&old, "door", &[]), text("    policy: append\n"));
+        assert_eq!(put(&old, "hall", &["z"]), old.replace("hall: x", "hall: z"));
+        assert_eq!(put(&old, "door", &["test:"]), old);
+        assert_eq!(edit(&old, "door", None).unwrap(), "streams:\n  hall: x\n");
+        assert_eq!(
+            put("streams: {door: {policy: reject, url: x}}\n", "hall", &["z"]),
+            "streams:\n  door:\n    url: x\n    policy: reject\n  hall: z\n"
+        );
+        assert_eq!(put(&text("    url: x\n    policy: replace\n"), "door", &["v"]), "streams:\n  door: v\n  hall: x\n");
+    }
+
+    #[test]
     fn streams_on_one_line_are_spread_out() {
         assert_eq!(put("streams: {a: x}\nlog: {}\n", "b", &["w"]), "streams:\n  a: x\n  b: w\nlog: {}\n");
         assert_eq!(put("streams: {}\n", "b", &["w"]), "streams:\n  b: w\n");
@@ -334,7 +363,7 @@ log: {level: info}
             "\u{7f}\u{85}\u{2028}\u{feff}\u{1f600}",
         ] {
             let Ok(text) = edit(FILE, name, Some(&strings(&[name]))) else { panic!("{name:?}") };
-            assert_eq!(Meaning::of(&text).unwrap().streams[name], [name], "{name:?}");
+            assert_eq!(Meaning::of(&text).unwrap().streams[name].sources, [name], "{name:?}");
         }
     }
 

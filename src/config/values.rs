@@ -1,5 +1,5 @@
 //! Single values as YAML writes them, checked while they are read, so that an error knows its line.
-use super::{Docker, Network, TlsMode};
+use super::{Docker, Network, PublisherPolicy, Stream, TlsMode};
 use crate::net::listen::Listen;
 use crate::net::manual::Manual;
 use log::LevelFilter;
@@ -44,7 +44,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(ApiListen, WebrtcListen, DockerWord, TlsWord, Level, Span, Peers, Address);
+from_text!(ApiListen, WebrtcListen, DockerWord, TlsWord, PolicyWord, Level, Span, Peers, Address);
 
 /// `api.listen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -281,23 +281,13 @@ impl<'de> Deserialize<'de> for Ports {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Words(pub Vec<String>);
 
-/// A stream's sources: like [`Words`], or `{url: …}`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sources(pub Vec<String>);
-
-struct WordsVisitor {
-    with_url: bool,
-}
+struct WordsVisitor;
 
 impl<'de> Visitor<'de> for WordsVisitor {
     type Value = Vec<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.with_url {
-            "a source, a list of sources or {url: source}"
-        } else {
-            "a string or a list of strings"
-        })
+        f.write_str("a string or a list of strings")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -315,32 +305,70 @@ impl<'de> Visitor<'de> for WordsVisitor {
         }
         Ok(words)
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        if !self.with_url {
-            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
-        }
-        let mut words = vec![];
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "url" {
-                words = map.next_value::<Words>()?.0;
-            } else {
-                map.next_value::<de::IgnoredAny>()?;
-            }
-        }
-        Ok(words)
-    }
 }
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(WordsVisitor { with_url: false }).map(Self)
+        from.deserialize_any(WordsVisitor).map(Self)
     }
 }
 
-impl<'de> Deserialize<'de> for Sources {
+/// `policy` of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PolicyWord(PublisherPolicy);
+
+impl FromText for PolicyWord {
+    const EXPECTED: &'static str = "replace, reject or append";
+
+    fn from_text(text: &str) -> Option<Self> {
+        use PublisherPolicy::{Append, Reject, Replace};
+        [Replace, Reject, Append].into_iter().find(|policy| policy.name() == text).map(Self)
+    }
+}
+
+/// The keys of a stream that is written as a map.
+pub(super) const STREAM_KEYS: &[&str] = &["url", "policy"];
+
+/// Sources like [`Words`], or a map of [`STREAM_KEYS`].
+impl<'de> Deserialize<'de> for Stream {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(WordsVisitor { with_url: true }).map(Self)
+        struct StreamVisitor;
+        impl<'de> Visitor<'de> for StreamVisitor {
+            type Value = Stream;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a source, a list of sources or {url: source}")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Stream, E> {
+                Ok(Stream::default())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stream, E> {
+                WordsVisitor.visit_str(text).map(|sources| Stream { sources, ..Stream::default() })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Stream, A::Error> {
+                WordsVisitor.visit_seq(list).map(|sources| Stream { sources, ..Stream::default() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stream, A::Error> {
+                let mut stream = Stream::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "url" => stream.sources = map.next_value::<Words>()?.0,
+                        "policy" => {
+                            stream.policy =
+                                map.next_value::<Option<PolicyWord>>()?.map(|word| word.0).unwrap_or_default();
+                        }
+                        // It was warned about.
+                        _ => drop(map.next_value::<de::IgnoredAny>()?),
+                    }
+                }
+                Ok(stream)
+            }
+        }
+        from.deserialize_any(StreamVisitor)
     }
 }
 
@@ -389,14 +417,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_a_string_a_list_nothing_or_a_map_with_url() {
-        let list = |words: &[&str]| Some(Sources(words.iter().map(|w| (*w).to_owned()).collect()));
+    fn a_stream_is_a_string_a_list_nothing_or_a_map() {
+        let stream =
+            |words: &[&str], policy| Some(Stream { sources: words.iter().map(|w| (*w).to_owned()).collect(), policy });
+        let list = |words| stream(words, PublisherPolicy::Replace);
         assert_eq!(reads("'test:'"), list(&["test:"]));
         assert_eq!(reads("['test:', rtsp://a]"), list(&["test:", "rtsp://a"]));
         assert_eq!(reads("~"), list(&[]));
-        assert_eq!(reads("url: rtsp://a"), list(&["rtsp://a"]));
-        assert_eq!(reads("url: [rtsp://a, rtsp://b]"), list(&["rtsp://a", "rtsp://b"]));
-        assert_eq!(reads::<Sources>("[[1]]"), None);
+        assert_eq!(reads("{url: rtsp://a}"), list(&["rtsp://a"]));
+        assert_eq!(reads("{url: [rtsp://a, rtsp://b], policy: }"), list(&["rtsp://a", "rtsp://b"]));
+        assert_eq!(reads("{policy: append}"), stream(&[], PublisherPolicy::Append));
+        assert_eq!(reads("{policy: reject, url: 'test:'}"), stream(&["test:"], PublisherPolicy::Reject));
+        for bad in ["[[1]]", "{policy: queue}", "{policy: [append]}", "{url: {a: b}}"] {
+            assert_eq!(reads::<Stream>(bad), None, "{bad}");
+        }
     }
 
     #[test]

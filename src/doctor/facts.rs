@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub const MAX_LINES: usize = 16;
 /// Characters of a text that came from the network.
 pub const MAX_TEXT: usize = 200;
+/// Characters of a sentence of ours, which may name every codec of both sides and what a camera said.
+pub const MAX_SENTENCE: usize = 600;
 
 /// How far an address reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -255,6 +257,10 @@ pub struct Session {
     pub reason: Option<String>,
     /// It ended because a deadline passed, not because somebody closed it.
     pub failed: bool,
+    /// It published, and somebody else has its place.
+    pub replaced: bool,
+    /// It publishes when those before it have left.
+    pub waits: bool,
     pub advertised: Arc<Advertised>,
     pub ice: Ice,
     pub dtls: Dtls,
@@ -282,7 +288,16 @@ pub struct Machine {
 
 /// A text from the network, bounded.
 pub fn clip(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT).collect()
+    bounded(text, MAX_TEXT)
+}
+
+/// A reason in words of ours, which may repeat some of the network's: bounded where a whole one fits.
+pub fn clip_sentence(text: &str) -> String {
+    bounded(text, MAX_SENTENCE)
+}
+
+fn bounded(text: &str, characters: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(characters).collect()
 }
 
 #[cfg(test)]

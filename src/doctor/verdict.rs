@@ -74,6 +74,8 @@ pub fn session(facts: &Session) -> Option<Verdict> {
     match facts.phase {
         Phase::Checking if facts.age_ms >= PATIENCE_MS => no_way(facts),
         Phase::Handshaking if facts.dtls.began_ms.is_some_and(|ms| ms >= PATIENCE_MS) => Some(no_keys(facts)),
+        // Nothing of what it sends is looked at yet.
+        Phase::Connected if facts.waits => None,
         Phase::Connected if facts.connected_ms.is_some_and(|ms| ms >= PATIENCE_MS) => {
             no_picture(facts).or_else(|| bad_picture(facts))
         }

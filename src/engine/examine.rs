@@ -4,7 +4,9 @@ use super::peer::{Peer, Sender};
 use super::sessions::short;
 use super::streams::Stream;
 use super::track::Track;
-use crate::doctor::facts::{self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media, Pair, Phase, Refusal, Session, clip};
+use crate::doctor::facts::{
+    self, Arrivals, Dtls, Ice, MAX_LINES, Machine, Media, Pair, Phase, Refusal, Session, clip, clip_sentence,
+};
 use crate::doctor::history::RECENT;
 use crate::doctor::verdict;
 use crate::media::codec::Kind;
@@ -99,7 +101,8 @@ impl Engine {
     pub(super) fn remember(&mut self, peer: &Peer, reason: Reason, now: Instant) {
         let mut facts = self.session_facts(peer, now);
         facts.reason = Some(reason.sentence().to_owned());
-        facts.failed = !matches!(reason, Reason::ClosedByPeer | Reason::ClosedByUs);
+        facts.failed = !reason.is_orderly();
+        facts.replaced = reason == Reason::Replaced;
         self.history.add(facts, now);
     }
 
@@ -120,7 +123,7 @@ impl Engine {
             from: offer.remote.to_string(),
             phase: Phase::Refused,
             refusal: Some(refusal),
-            reason: Some(clip(&error.message)),
+            reason: Some(clip_sentence(&error.message)),
             failed: true,
             advertised: self.advertised(&self.candidate_lines(None, None)),
             stream: stream.unwrap_or_default(),
@@ -138,7 +141,7 @@ impl Engine {
             state: stream.state(),
             has_source: !stream.producers.is_empty(),
             video: video.map(|codec| codec.to_string()),
-            last_error: stream.last_error().as_deref().map(clip),
+            last_error: stream.last_error().as_deref().map(clip_sentence),
             failures: stream.failures(),
             down_ms: stream.down_since().map(|at| age(now, at)),
             viewers: stream.viewers.len(),
@@ -169,6 +172,8 @@ impl Engine {
             refusal: None,
             reason: None,
             failed: false,
+            replaced: false,
+            waits: stream.zip(self.by_id.get(&peer.id)).is_some_and(|(stream, key)| stream.has_waiting(*key)),
             advertised: peer.advertised.clone(),
             ice: ice(peer, now),
             dtls: Dtls {

@@ -3,8 +3,8 @@ use super::peer::Peer;
 use super::producer::Producer;
 use super::streams::{Stream, WAITING_DEADLINE, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found, talk};
+use crate::config::PublisherPolicy;
 use crate::media::codec::Codec;
-use crate::rtc::session::Reason;
 use crate::source::{ProducerId, exclusive, public_url};
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
@@ -136,27 +136,6 @@ impl Engine {
         }
     }
 
-    /// A publisher connected: it is the stream's producer now. The newest wins, so that one that crashed and
-    /// came back does not wait for its own ghost; an offer alone takes nobody's place.
-    pub(super) fn take_over(&mut self, key: u32) {
-        let Some(peer) = self.peers.get(&key) else { return };
-        let name = peer.stream.clone();
-        let tracks: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
-        let Some(stream) = self.streams.get_mut(&name) else { return };
-        let replaced = stream.publisher.replace((key, tracks));
-        stream.floor.clear();
-        let stopped: Vec<u32> = stream.producers.iter().flat_map(Producer::tracks).copied().collect();
-        for producer in &mut stream.producers {
-            *producer = Producer::new(std::mem::take(&mut producer.url));
-        }
-        self.drop_tracks(&stopped);
-        if let Some((old, _)) = replaced {
-            log::info!(target: "streams", "publisher replaced stream={name:?}");
-            self.remove_peer(old, Reason::ClosedByUs);
-        }
-        self.on_live(&name);
-    }
-
     /// A session left its stream.
     pub(super) fn leave(&mut self, peer: &Peer, key: u32, now: Instant) {
         for receiver in &peer.intake.receivers {
@@ -165,8 +144,13 @@ impl Engine {
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
         stream.viewers.retain(|viewer| *viewer != key);
         stream.floor.leave(key);
+        stream.queue.retain(|queued| queued.key != key);
         if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
             stream.publisher = None;
+            if self.on_publisher_left(&peer.stream, now) {
+                return;
+            }
+            let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
             let (viewers, wanted) = (stream.viewers.clone(), stream.wanted());
             for viewer in viewers {
                 self.bind(viewer);
@@ -290,7 +274,14 @@ impl Engine {
         Err(Error::new(ErrorKind::CodecMismatch, message))
     }
 
-    pub(super) fn put_stream(&mut self, name: &str, sources: Vec<String>, now: Instant) -> Result<(), Error> {
+    /// Without a policy a stream that there is keeps its own.
+    pub(super) fn put_stream(
+        &mut self,
+        name: &str,
+        sources: Vec<String>,
+        policy: Option<PublisherPolicy>,
+        now: Instant,
+    ) -> Result<(), Error> {
         if !self.streams.contains_key(name) && self.streams.len() >= MAX_STREAMS {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -298,6 +289,7 @@ impl Engine {
             ));
         }
         let stream = self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(name, Vec::new()));
+        stream.policy = policy.unwrap_or(if stream.deleted { PublisherPolicy::default() } else { stream.policy });
         stream.deleted = false;
         if stream.sources().eq(sources.iter().map(String::as_str)) {
             return Ok(());

@@ -11,6 +11,7 @@ mod offers;
 mod peer;
 mod producer;
 mod public;
+mod publishers;
 mod pulse;
 mod relayed;
 mod report;
@@ -130,7 +131,10 @@ impl Engine {
         wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
         wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
         let public = Public::new(&servers, inputs, Instant::now());
-        let streams = config.streams.iter();
+        let streams = config
+            .streams
+            .iter()
+            .map(|(name, stream)| Stream { policy: stream.policy, ..Stream::new(name, stream.sources.clone()) });
         Ok(Self {
             identity,
             surroundings,
@@ -142,7 +146,7 @@ impl Engine {
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_route: HashMap::new(),
-            streams: streams.map(|(name, sources)| (name.clone(), Stream::new(name, sources.clone()))).collect(),
+            streams: streams.map(|stream| (stream.name.clone(), stream)).collect(),
             tracks: HashMap::new(),
             next_producer: 1,
             sources: mpsc::channel(SOURCE_QUEUE),
@@ -443,7 +447,9 @@ impl Engine {
             Command::Probe { name, video, audio, microphone, reply } => {
                 self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
             }
-            Command::PutStream { name, sources, reply } => drop(reply.send(self.put_stream(&name, sources, now))),
+            Command::PutStream { name, sources, policy, reply } => {
+                drop(reply.send(self.put_stream(&name, sources, policy, now)));
+            }
             Command::DeleteStream { name, reply } => {
                 self.delete_stream(&name, now);
                 drop(reply.send(Ok(())));
@@ -451,7 +457,8 @@ impl Engine {
             Command::Session { id, reply } => {
                 let found = self.peer_by_id(&id).map(|peer| {
                     let stream = self.streams.get(&peer.stream);
-                    report::session(peer, stream, &self.tracks, |socket| self.wire.local_port(socket), now)
+                    let waits = self.key_of(&id).is_ok_and(|key| stream.is_some_and(|stream| stream.has_waiting(key)));
+                    report::session(peer, stream, waits, &self.tracks, |socket| self.wire.local_port(socket), now)
                 });
                 drop(reply.send(found));
             }

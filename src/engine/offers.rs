@@ -155,6 +155,7 @@ impl Engine {
     }
 
     fn answer_publisher(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
+        self.admit_publisher(&offer.stream)?;
         let accepted = negotiate::publisher(remote)
             .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];

@@ -4,12 +4,10 @@ use super::Engine;
 use super::peer::Peer;
 use super::public::Outside;
 use super::wire::Wire;
-use crate::net::policy::wildcard;
 use crate::net::route::{Route, Socket};
 use crate::net::servers::Servers;
-use crate::net::turn::{Client, Input, Outcome, Server};
+use crate::net::turn::{Client, Input, Outcome, Server, candidate};
 use crate::rtc::digest::Digest;
-use crate::rtc::ice::RELAY_PRIORITY;
 use crate::stream::relay::Error;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -173,13 +171,9 @@ impl Relays {
         relayed.client.send(Instant::now(), peer, bytes)
     }
 
-    /// The relay candidate (RFC 8839 section 5.1), when there is one. The related address says nothing of our network.
+    /// The relay candidate, when there is one.
     pub fn line(&self, number: u32) -> Option<String> {
-        let relayed = self.relayed(number)?;
-        let family = if relayed.is_ipv4() { 4 } else { 6 };
-        let related = wildcard(relayed.is_ipv6());
-        let (ip, port) = (relayed.ip(), relayed.port());
-        Some(format!("candidate:relay{family} 1 udp {RELAY_PRIORITY} {ip} {port} typ relay raddr {related} rport 0"))
+        self.relayed(number).map(candidate)
     }
 
     /// For the status page.

@@ -19,6 +19,11 @@ pub fn stream(stream: &Stream, peers: &HashMap<u32, Box<Peer>>, tracks: &HashMap
     if let Some(publisher) = stream.publisher.as_ref().and_then(|(key, _)| peers.get(key).map(|peer| (key, peer))) {
         producers.push(connection(*publisher.0, publisher.1, tracks));
     }
+    producers.extend(stream.queue.iter().filter_map(|queued| {
+        let mut value = connection(queued.key, peers.get(&queued.key)?, tracks);
+        value["state"] = json!("waiting");
+        Some(value)
+    }));
     producers.extend(stream.producers.iter().map(|producer| source(producer, tracks)));
     let consumers: Vec<Value> =
         stream.viewers.iter().filter_map(|key| Some(connection(*key, peers.get(key)?, tracks))).collect();
@@ -200,10 +205,14 @@ fn connection(key: u32, peer: &Peer, tracks: &HashMap<u32, Track>) -> Value {
     value
 }
 
-/// Live figures of one session, for the player page.
+/// What a publisher is told whose turn has not come.
+const WAITS: &str = "somebody else publishes to this stream; this publisher's turn comes when they have stopped";
+
+/// Live figures of one session, for the player page. `waits`: it publishes and its turn has not come.
 pub fn session(
     peer: &Peer,
     stream: Option<&Stream>,
+    waits: bool,
     tracks: &HashMap<u32, Track>,
     port: impl Fn(Socket) -> u16,
     now: Instant,
@@ -255,6 +264,7 @@ pub fn session(
         "stream": peer.stream,
         "state": peer.session.state().name(),
         "publishes": peer.publishes,
+        "waits": waits,
         "age_s": now.saturating_duration_since(peer.created).as_secs(),
         "path": path,
         "cipher": peer.session.cipher(),
@@ -264,7 +274,7 @@ pub fn session(
         "sent": {"packets": sum(|s| s.packets), "bytes": sum(|s| s.bytes), "retransmitted": sum(|s| s.retransmitted)},
         "senders": senders,
         "receivers": receivers,
-        "reason": reason(peer, stream, tracks),
+        "reason": if waits { Some(WAITS.to_owned()) } else { reason(peer, stream, tracks) },
     })
 }
 

@@ -119,7 +119,7 @@ impl Engine {
             peer.stream, short(&peer.id)
         );
         if peer.publishes {
-            self.take_over(key);
+            self.on_publisher(key, now);
         } else {
             self.pump(key, now);
         }
@@ -221,10 +221,7 @@ impl Engine {
         }
         let role = if peer.publishes { "publisher" } else { "viewer" };
         let age = now.saturating_duration_since(peer.created).as_millis();
-        let level = match reason {
-            Reason::ClosedByPeer | Reason::ClosedByUs => log::Level::Info,
-            _ => log::Level::Warn,
-        };
+        let level = if reason.is_orderly() { log::Level::Info } else { log::Level::Warn };
         log::log!(
             target: "webrtc", level,
             "{role} gone stream={:?} session={} after={age}ms reason={:?}",

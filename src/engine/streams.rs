@@ -1,5 +1,7 @@
 //! A stream in the engine: its sources and publisher, who watches, and who waits.
 use super::producer::Producer;
+use super::publishers::Queued;
+use crate::config::PublisherPolicy;
 use crate::media::codec::{Codec, Kind};
 use crate::stream::floor::Floor;
 use crate::stream::relay::{Answer, Error, Offer};
@@ -66,6 +68,9 @@ pub struct Stream {
     pub producers: Vec<Producer>,
     /// Session that publishes, and its tracks.
     pub publisher: Option<(u32, Vec<u32>)>,
+    /// Publishers that wait until those before them have left.
+    pub queue: Vec<Queued>,
+    pub policy: PublisherPolicy,
     /// Sessions that watch.
     pub viewers: Vec<u32>,
     /// Which of them may speak.
@@ -79,6 +84,11 @@ impl Stream {
     pub fn new(name: &str, sources: Vec<String>) -> Self {
         let producers = sources.into_iter().map(Producer::new).collect();
         Self { name: name.to_owned(), producers, ..Default::default() }
+    }
+
+    /// Does this publisher wait for its turn?
+    pub fn has_waiting(&self, key: u32) -> bool {
+        self.queue.iter().any(|queued| queued.key == key)
     }
 
     pub fn sources(&self) -> impl Iterator<Item = &str> {

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 const OFFER: &str = include_str!("../../tests/captures/chromium_156_viewer.sdp");
 
-fn engine(streams: &str) -> Engine {
+pub(super) fn engine(streams: &str) -> Engine {
     let edge = config::Edge {
         read: &|_| Err(std::io::ErrorKind::NotFound.into()),
         variable: &|_| None,
@@ -18,7 +18,7 @@ fn engine(streams: &str) -> Engine {
     Engine::new(&config::load(&arguments, &edge).unwrap().config).unwrap()
 }
 
-fn offer(stream: &str, intent: Intent) -> Offer {
+pub(super) fn offer(stream: &str, intent: Intent) -> Offer {
     Offer {
         stream: stream.into(),
         intent,
@@ -31,13 +31,13 @@ fn offer(stream: &str, intent: Intent) -> Offer {
     }
 }
 
-fn view(engine: &mut Engine, stream: &str) -> Answer {
+pub(super) fn view(engine: &mut Engine, stream: &str) -> Answer {
     let (reply, mut answer) = oneshot::channel();
     engine.on_offer(offer(stream, Intent::View), reply, Instant::now());
     answer.try_recv().expect("answered at once").expect("accepted")
 }
 
-fn nothing_left(engine: &Engine) {
+pub(super) fn nothing_left(engine: &Engine) {
     assert!(
         engine.peers.is_empty() && engine.by_id.is_empty() && engine.by_ufrag.is_empty() && engine.by_route.is_empty()
     );

@@ -19,6 +19,7 @@ fn status(kind: ErrorKind, door: Door) -> u16 {
         (ErrorKind::CodecMismatch, Door::Strict) => 406,
         (ErrorKind::SourceFailed, Door::Compat) => 500,
         (ErrorKind::SourceFailed, Door::Strict) => 502,
+        (ErrorKind::Conflict, _) => 409,
         (ErrorKind::Unprocessable, _) => 422,
         (ErrorKind::PreconditionFailed, _) => 412,
         (ErrorKind::Full, _) => 503,

@@ -62,12 +62,27 @@ pub fn read(line: &str) -> Option<(SocketAddr, u32)> {
     }
 }
 
-/// The same, and candidates that hide their address.
+/// Address and priority of a TCP candidate at which the peer takes connections (RFC 6544 section 4.5).
+pub fn read_passive(line: &str) -> Option<(SocketAddr, u32)> {
+    let mut words = line.split_ascii_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("tcptype")).skip(1);
+    match read_fields(line, Protocol::Tcp)? {
+        (Place::Address(address), priority) if words.next()?.eq_ignore_ascii_case("passive") => {
+            Some((address, priority))
+        }
+        _ => None,
+    }
+}
+
+/// UDP candidates, those that hide their address included.
 pub fn read_place(line: &str) -> Option<(Place, u32)> {
+    read_fields(line, Protocol::Udp)
+}
+
+fn read_fields(line: &str, wanted: Protocol) -> Option<(Place, u32)> {
     let line = line.strip_prefix("a=").unwrap_or(line);
     let mut fields = line.strip_prefix("candidate:")?.split_ascii_whitespace();
     let (_foundation, component, protocol) = (fields.next()?, fields.next()?, fields.next()?);
-    if component != "1" || !protocol.eq_ignore_ascii_case("udp") {
+    if component != "1" || !protocol.eq_ignore_ascii_case(wanted.name()) {
         return None;
     }
     let priority = fields.next()?.parse().ok()?;
@@ -149,6 +164,29 @@ mod tests {
             "candidate:1 1 udp 2122 192.168.1.5 0 typ host",
             "candidate:1 1 udp",
             "",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn tcp_candidates_are_those_that_take_connections() {
+        let parse = |line| read_passive(line).map(|(address, priority)| (address.to_string(), priority));
+        let found = |address: &str| Some((address.to_owned(), 1671));
+        assert_eq!(
+            parse("candidate:1 1 tcp 1671 192.168.1.5 8555 typ host tcptype passive"),
+            found("192.168.1.5:8555")
+        );
+        assert_eq!(parse("a=candidate:1 1 TCP 1671 fd00::5 1 typ host TCPTYPE Passive foo 1"), found("[fd00::5]:1"));
+        for line in [
+            "candidate:1 1 tcp 1671 192.168.1.5 9 typ host tcptype active",
+            "candidate:1 1 tcp 1671 192.168.1.5 9 typ host tcptype so",
+            "candidate:1 1 tcp 1671 192.168.1.5 9 typ host tcptype",
+            "candidate:1 1 tcp 1671 192.168.1.5 9 typ host",
+            "candidate:1 1 udp 1671 192.168.1.5 9 typ host tcptype passive",
+            "candidate:1 2 tcp 1671 192.168.1.5 9 typ host tcptype passive",
+            "candidate:1 1 tcp 1671 192.168.1.5 0 typ host tcptype passive",
+            "candidate:1 1 tcp 1671 0A1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d.local 9 typ host tcptype passive",
         ] {
             assert_eq!(parse(line), None, "{line}");
         }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Socket {
     /// Index into the table of bound UDP sockets.
     Udp(u8),
-    /// Number of an accepted TCP connection (RFC 4571 framing).
+    /// Number of a TCP connection (RFC 4571 framing).
     Tcp(u32),
     /// Number of an allocation on a TURN server.
     Relay(u32),

@@ -1,4 +1,5 @@
-//! ICE over TCP (RFC 6544, passive side): datagrams framed by RFC 4571 on the same port number.
+//! ICE over TCP (RFC 6544): datagrams framed by RFC 4571, on connections that peers open to the same port number, and on
+//! those that calls to cameras open.
 //! Reading is a task for each connection; writing is the engine's, so that it can pace a slow viewer.
 use std::io;
 use std::net::SocketAddr;
@@ -57,7 +58,7 @@ pub async fn accept(listener: TcpListener, inputs: mpsc::Sender<TcpInput>) {
     }
 }
 
-/// The engine's end of one connection.
+/// Our end of one connection.
 pub struct TcpConnection {
     stream: Arc<TcpStream>,
     inputs: mpsc::Sender<TcpInput>,

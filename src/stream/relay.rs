@@ -1,5 +1,6 @@
 //! The door between the front (HTTP, WebSocket) and the engine: questions go in, answers come out.
 //! All streams and sessions live on the engine's thread; nothing here locks.
+use crate::config::{PublisherPolicy, Stream};
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,8 @@ pub enum ErrorKind {
     CodecMismatch,
     /// The source could not be opened, or did not answer in time.
     SourceFailed,
+    /// Somebody else has the place that the caller wants.
+    Conflict,
     /// Understood, but not something that this relay does (an ICE restart where trickle is meant, …).
     Unprocessable,
     /// A precondition (`If-Match`) names another version of the session.
@@ -152,10 +155,11 @@ pub enum Command {
         microphone: Option<String>,
         reply: oneshot::Sender<Result<Value, Error>>,
     },
-    /// Creates or replaces a stream (sources already checked by the front).
+    /// Creates or replaces a stream (sources already checked by the front). Without a policy it keeps its own.
     PutStream {
         name: String,
         sources: Vec<String>,
+        policy: Option<PublisherPolicy>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
     DeleteStream {
@@ -249,7 +253,13 @@ impl Relay {
     }
 
     pub async fn put_stream(&self, name: &str, sources: Vec<String>) -> Result<(), Error> {
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, reply }).await
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, policy: None, reply }).await
+    }
+
+    /// Makes a stream what the configuration says.
+    pub async fn set_stream(&self, name: &str, stream: Stream) -> Result<(), Error> {
+        let Stream { sources, policy } = stream;
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, policy: Some(policy), reply }).await
     }
 
     pub async fn delete_stream(&self, name: &str) -> Result<(), Error> {

@@ -60,6 +60,9 @@ function doctorOf(relay) {
 /** Relays behind proxies that pass no WebSocket. */
 const withoutSocket = new Set();
 
+/** How the relay begins when a stream has a publisher and its policy takes no other. */
+const TAKEN = /^somebody else publishes/i;
+
 const isCandidate = (line) => /^a=candidate:/.test(line);
 
 /** A connection that repairs itself; its heirs say what it carries. */
@@ -139,7 +142,9 @@ export class Peer extends EventTarget {
       if (!current()) return;
       await this.#signal(pc, current);
     } catch (error) {
-      if (current()) this.#explain(pc, error.message);
+      if (!current()) return;
+      if (error.taken) this.#fail(error.message);
+      else this.#explain(pc, error.message);
       return;
     }
     if (!current()) return;
@@ -149,7 +154,7 @@ export class Peer extends EventTarget {
       const transport = sender.transport;
       // the relay says goodbye by closing DTLS; the connection's own state does not show that everywhere
       transport?.addEventListener('statechange', () => {
-        if (current() && transport.state === 'closed') this.#fail('The relay ended the session.');
+        if (current() && transport.state === 'closed') this.#ended(pc);
       });
     }
     pc.addEventListener('connectionstatechange', () => current() && this.#connectionChanged(pc));
@@ -261,7 +266,7 @@ export class Peer extends EventTarget {
         ? `The relay did not answer within ${ANSWER_MS / 1000} seconds.`
         : `The relay does not answer at ${this.relay.host}. Is it running, and is this device on its network?`);
     }
-    if (!response.ok) throw new Error(this.#refusal(text.trim()) || `The relay answered ${response.status} ${response.statusText}.`);
+    if (!response.ok) throw this.#refused(text.trim()) ?? new Error(`The relay answered ${response.status} ${response.statusText}.`);
     const resource = response.headers.get('Location');
     const session = resource && new URL(resource, response.url);
     if (!current()) {
@@ -305,7 +310,7 @@ export class Peer extends EventTarget {
           this.#remember(value);
           pc.addIceCandidate({ candidate: value, sdpMid: '0' }).catch(() => {});
         } else if (type === 'error') {
-          reject(new Error(this.#refusal(String(value).replace(/^webrtc\/offer: /, ''))));
+          reject(this.#refused(String(value).replace(/^webrtc\/offer: /, '')) ?? new Error('The relay refused the offer.'));
         }
       };
       socket.onclose = () => (opened ? reject(new Error('The relay closed the WebSocket before it answered.')) : resolve(false));
@@ -313,10 +318,30 @@ export class Peer extends EventTarget {
     });
   }
 
+  /** The relay said goodbye. A publisher whose place somebody else took does not take it back: the two would go on for ever. */
+  async #ended(pc) {
+    if (this.options.dst) {
+      reports.delete(this.relay.href);
+      const report = await doctorOf(this.relay);
+      if (pc !== this.#pc) return;
+      if (report?.past.some(({ id, replaced }) => replaced && id && this.id?.startsWith(id))) {
+        this.stop();
+        this.#set('stopped', 'Somebody else sends to this stream now and has replaced this page.');
+        return;
+      }
+    }
+    this.#fail('The relay ended the session.');
+  }
+
   /** A refusal in words that lead on. */
   #refusal(text) {
+    if (TAKEN.test(text)) return 'Somebody else sends to this stream. This page tries again until they have stopped.';
     if (!/^stream not found$/i.test(text)) return text;
     return `Stream not found: this relay has none named “${this.options.dst ?? this.options.src}”. Its list of streams shows those it has; a new one goes under streams: in its configuration.`;
+  }
+
+  #refused(text) {
+    return text ? Object.assign(new Error(this.#refusal(text)), { taken: TAKEN.test(text) }) : null;
   }
 
   /** What the doctor says about this session, else about this stream, else about the machine. */

@@ -9,6 +9,7 @@ const dst = query.get('dst') ?? '';
 const wanted = (query.get('media') ?? '').split(/[^a-z]+/).filter(Boolean);
 const modes = (query.get('mode') ?? '').split(/[^a-z]+/);
 const WORDS = { stopped: 'stopped', connecting: 'connecting', waiting: 'waiting', playing: 'sending', failed: 'not sending' };
+const WAITS = 'Somebody else sends to this stream. This page is connected and waits: its turn comes by itself when they have stopped.';
 const NONE = 'none';
 let publisher = null;
 let media = null; // what was asked for, such as ['camera', 'microphone']
@@ -58,10 +59,18 @@ function say(text) {
 }
 
 function showState() {
-  const { state, reason } = publisher;
+  const { reason } = publisher;
+  // whoever's turn has not come sends pictures, which nobody gets
+  const waits = publisher.state === 'playing' && publisher.session?.waits;
+  const state = waits ? 'waiting' : publisher.state;
+  if (state === 'stopped' && reason) {
+    stop();
+    say(reason);
+    return;
+  }
   $('pill').textContent = WORDS[state];
   $('pill').className = `pill ${state === 'playing' ? 'live' : state === 'failed' ? 'failing' : 'waiting'}`;
-  say(reason || (state === 'connecting' ? 'Connecting…' : ''));
+  say(waits ? WAITS : reason || (state === 'connecting' ? 'Connecting…' : ''));
 }
 
 let watchers = '';
@@ -166,9 +175,12 @@ async function send(choice) {
   say('Asking the browser for its camera…');
   const stream = await open();
   if (!stream) return;
-  publisher = window.porthole = new Publisher(stream, { dst, signal: modes.includes('ws') ? 'ws' : modes.includes('whip') ? 'whep' : null, tcp: modes.includes('tcp') });
+  publisher = window.porthole = new Publisher(stream, { dst, signal: modes.includes('ws') ? 'ws' : modes.includes('whip') ? 'whep' : null, tcp: modes.includes('tcp'), inspect: true });
   publisher.addEventListener('state', showState);
-  publisher.addEventListener('stats', showFigures);
+  publisher.addEventListener('stats', () => {
+    showState();
+    showFigures();
+  });
   $('camera').hidden = $('display').hidden = true;
   $('stop').hidden = false;
   publisher.start();

@@ -162,7 +162,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 note(format!("probe {name} {video:?} {audio:?} {microphone:?}"));
                 reply.send(streams.get(&name).map(show).ok_or_else(|| unknown("stream"))).ok();
             }
-            Command::PutStream { name, sources, reply } => {
+            Command::PutStream { name, sources, reply, .. } => {
                 note(format!("put {name} {sources:?}"));
                 streams.insert(name, sources);
                 reply.send(Ok(())).ok();

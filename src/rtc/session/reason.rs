@@ -14,13 +14,22 @@ pub enum Reason {
     HandshakeFailed,
     ConsentLost,
     ClosedByPeer,
-    /// DELETE, shutdown, or replaced.
+    /// DELETE or shutdown.
     ClosedByUs,
+    /// A publisher whose place another one took.
+    Replaced,
+    /// A publisher that was let in at the same time as another one, which came first.
+    TurnedAway,
     /// A fault of ours, caught so that nobody else notices.
     Fault,
 }
 
 impl Reason {
+    /// Nothing went wrong: somebody ended it, or another one's coming did.
+    pub fn is_orderly(self) -> bool {
+        matches!(self, Reason::ClosedByPeer | Reason::ClosedByUs | Reason::Replaced | Reason::TurnedAway)
+    }
+
     /// The sentence for the log and the status page: what happened, and what to look at.
     pub fn sentence(self) -> &'static str {
         match self {
@@ -42,6 +51,8 @@ impl Reason {
             Reason::ConsentLost => "the peer stopped answering for 15 s; it is switched off, asleep or out of reach",
             Reason::ClosedByPeer => "the peer closed the connection",
             Reason::ClosedByUs => "closed on request",
+            Reason::Replaced => "somebody else publishes to this stream now and has taken this one's place",
+            Reason::TurnedAway => "somebody else publishes to this stream, and its policy lets nobody take their place",
             Reason::Fault => "an internal fault ended this session; others are not affected",
         }
     }

@@ -97,11 +97,14 @@ pub struct Call {
     last_media: Option<Instant>,
     report_due: Instant,
     over: bool,
-    /// Candidates that came before the description.
-    early: Vec<(SocketAddr, u32)>,
+    /// The camera's addresses for UDP, and those at which it takes TCP connections, with its priorities of them.
+    remotes: Vec<(SocketAddr, u32)>,
+    passive: Vec<(SocketAddr, u32)>,
     candidates: usize,
     /// Where our candidates are: one socket for each address family.
     sockets: [Option<Socket>; 2],
+    /// Our address on a TURN server, and whether it is one of IPv6.
+    relay: Option<(Socket, bool)>,
     pub out: Vec<Datagram>,
     pub events: Vec<Event>,
     scratch: Vec<SessionEvent>,
@@ -135,9 +138,11 @@ impl Call {
             last_media: None,
             report_due: now,
             over: false,
-            early: Vec::new(),
+            remotes: Vec::new(),
+            passive: Vec::new(),
             candidates: 0,
             sockets,
+            relay: None,
             out: Vec::new(),
             events: Vec::new(),
             scratch: Vec::new(),
@@ -260,35 +265,90 @@ impl Call {
         // The only session on these sockets: any tag finds it.
         let session = Session::new(&self.identity, now, controlling, active, 1, self.local.clone(), transport)?;
         self.session = Some(session);
-        for (address, priority) in std::mem::take(&mut self.early) {
+        for (address, priority) in self.remotes.clone() {
             self.check(address, priority, now);
         }
         remote.candidates.iter().for_each(|line| self.add_candidate(line, now));
         Ok(())
     }
 
-    /// A candidate of the camera; what is none, or cannot be reached by UDP, is passed over.
+    /// A candidate of the camera; what is none is passed over.
     pub fn add_candidate(&mut self, line: &str, now: Instant) {
         if self.candidates >= MAX_CANDIDATES {
             return;
         }
         self.candidates += 1;
-        let Some((address, priority)) = candidate::read(line) else { return };
-        match self.session {
-            Some(_) => self.check(address, priority, now),
-            None => self.early.push((address, priority)),
+        if let Some((address, priority)) = candidate::read(line) {
+            self.remotes.push((address, priority));
+            self.check(address, priority, now);
+        } else if let Some(passive) = candidate::read_passive(line) {
+            self.passive.push(passive);
         }
     }
 
     fn check(&mut self, address: SocketAddr, priority: u32, now: Instant) {
-        let socket = self.sockets[usize::from(address.is_ipv6())];
-        if let (Some(socket), Some(session)) = (socket, &mut self.session) {
+        let Some(session) = &mut self.session else { return };
+        let relay = self.relay.filter(|(_, v6)| *v6 == address.is_ipv6()).map(|(socket, _)| socket);
+        for socket in self.sockets[usize::from(address.is_ipv6())].into_iter().chain(relay) {
             session.ice_mut().add_remote(now, socket, address, priority);
         }
     }
 
+    /// The camera's addresses for UDP.
+    pub fn remotes(&self) -> impl Iterator<Item = SocketAddr> {
+        self.remotes.iter().map(|(address, _)| *address)
+    }
+
+    /// Where the camera takes TCP connections, with its priority of each.
+    pub fn passive(&self) -> impl Iterator<Item = (SocketAddr, u32)> {
+        self.passive.iter().copied()
+    }
+
+    /// Checks the camera's addresses from ours on a TURN server too.
+    pub fn add_relay(&mut self, socket: Socket, v6: bool, now: Instant) {
+        self.relay = Some((socket, v6));
+        for (address, priority) in self.remotes.clone() {
+            self.check(address, priority, now);
+        }
+    }
+
+    /// Checks a connection that leads to one of the camera's addresses.
+    pub fn add_connection(&mut self, socket: Socket, remote: SocketAddr, priority: u32, now: Instant) {
+        if let Some(session) = &mut self.session {
+            session.ice_mut().add_remote(now, socket, remote, priority);
+        }
+    }
+
+    /// A way is needed no more.
+    pub fn drop_socket(&mut self, socket: Socket, now: Instant) {
+        self.relay.take_if(|(relay, _)| *relay == socket);
+        if let Some(session) = &mut self.session {
+            session.lost_socket(now, socket, &mut self.out, &mut self.scratch);
+        }
+        self.follow(now);
+    }
+
+    /// A way broke: without another one the call is over.
+    pub fn lose(&mut self, socket: Socket, why: &str, now: Instant) {
+        let used = self.route().is_some_and(|route| route.socket == socket);
+        self.drop_socket(socket, now);
+        if used && self.route().is_none() && !self.over {
+            self.end(why.to_owned());
+        }
+    }
+
+    /// The address on a TURN server, while it is checked from.
+    pub fn relay(&self) -> Option<Socket> {
+        self.relay.map(|(socket, _)| socket)
+    }
+
     pub fn is_described(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// Some way to the camera works.
+    pub fn is_reachable(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.ice().is_reachable())
     }
 
     pub fn is_connected(&self) -> bool {
@@ -500,7 +560,8 @@ impl Call {
 fn ended(reason: Reason) -> String {
     match reason {
         Reason::NothingReceived => {
-            "no packet of the camera arrived within 15 s; can its network reach this relay by UDP?".into()
+            "no packet of the camera arrived within 15 s; do a firewall or two networks keep it and this relay apart?"
+                .into()
         }
         Reason::NoRoute => "the camera's packets arrive but ours do not reach it, within 15 s".into(),
         Reason::ConsentLost => "the camera stopped answering for 15 s; is it switched off?".into(),
@@ -638,6 +699,37 @@ mod tests {
             wire.relay.tick(wire.now);
         }
         assert!(wire.ended().unwrap().contains("15 s"), "{:?}", wire.ended());
+    }
+
+    #[test]
+    fn further_ways_are_checked_and_one_that_breaks_ends_the_call_only_where_it_was_the_last() {
+        let mut wire = Wire::new(video());
+        let (relay, tcp) = (Socket::Relay(3), Socket::Tcp(0));
+        let seen = |call: &Call, socket| call.out.iter().any(|datagram| datagram.route.socket == socket);
+        wire.relay.add_candidate("candidate:9 1 tcp 5 192.0.2.1 8555 typ host tcptype passive", wire.now);
+        assert_eq!(wire.relay.passive().collect::<Vec<_>>(), [(at(8555), 5)]);
+        wire.relay.add_relay(relay, false, wire.now);
+        wire.relay.add_connection(tcp, at(8555), 5, wire.now);
+        wire.relay.tick(wire.now);
+        assert!(seen(&wire.relay, Socket::Udp(0)) && seen(&wire.relay, relay) && seen(&wire.relay, tcp));
+        // All ways lead to one camera here; the first that works is taken.
+        wire.relay.out.retain(|datagram| datagram.route.socket == Socket::Udp(0));
+        for broken in [relay, tcp] {
+            wire.relay.lose(broken, "broke", wire.now);
+        }
+        wire.run(Duration::from_millis(500));
+        assert!(wire.relay.is_connected() && wire.ended().is_none());
+        wire.relay.lose(Socket::Udp(0), "the last way broke", wire.now);
+        assert_eq!(wire.ended(), Some("the last way broke"));
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_is_not_checked_from_a_relayed_one() {
+        let mut wire = Wire::new(video());
+        wire.relay.out.clear();
+        wire.relay.add_relay(Socket::Relay(1), true, wire.now);
+        wire.relay.tick(wire.now);
+        assert!(wire.relay.out.iter().all(|datagram| datagram.route.socket == Socket::Udp(0)));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Cameras that are called by WebRTC: `webrtc:<url>#format=…`. A dialect says what to send, a call does what both
 //! sides described, and this loop gives them sockets and a clock.
 mod call;
+mod connections;
 mod dialect;
 mod reflexive;
+mod relayed;
 mod sockets;
 pub mod url;
+mod ways;
 
 use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
 use crate::net::fetch::{self, Reply};
@@ -29,6 +32,7 @@ use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
 use url::Target;
+use ways::Ways;
 
 /// Bounds of a signalling WebSocket, as for those that come to us: a description with its JSON is below 64 KiB.
 const MAX_MESSAGE: usize = 128 << 10;
@@ -37,8 +41,10 @@ const MAX_FRAME: usize = 128 << 10;
 const MAX_STEPS: usize = 128;
 /// Time to tell the camera of the end.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Where candidates cannot be told later, the offer waits for STUN servers so long.
+/// Where candidates cannot be told later, the offer waits for STUN servers so long, …
 const GATHERING: Duration = Duration::from_millis(500);
+/// … and for TURN servers, which take more round trips.
+const GATHERING_RELAYED: Duration = Duration::from_secs(1);
 /// Datagram batches that are taken before the queue to the relay is served.
 const MAX_BATCHES: usize = 4;
 
@@ -48,7 +54,6 @@ type Socket = WebSocketStream<Connection>;
 enum Done {
     Connected(Box<Socket>),
     Replied(Reply),
-    Gathered,
 }
 
 type Doing = Pin<Box<dyn Future<Output = Result<Done, String>> + Send>>;
@@ -80,6 +85,9 @@ pub async fn run(
         sockets,
         towards,
         reflexive: Reflexive::default(),
+        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback())),
+        served: false,
+        gathering: None,
         socket: None,
         steps: VecDeque::new(),
         doing: None,
@@ -88,7 +96,10 @@ pub async fn run(
         progress: Progress::default(),
         sink,
     };
-    let why = line.talk(&mut requests).await.unwrap_or_else(|error| error);
+    let mut why = line.talk(&mut requests).await.unwrap_or_else(|error| error);
+    if line.call.is_described() && !line.call.is_connected() {
+        why = line.ways.explain(why);
+    }
     line.hang_up().await;
     why
 }
@@ -111,6 +122,11 @@ struct Line {
     /// Our address by which the camera is reached.
     towards: Option<IpAddr>,
     reflexive: Reflexive,
+    ways: Ways,
+    /// STUN and TURN servers were named.
+    served: bool,
+    /// Since when the steps wait for candidates.
+    gathering: Option<Instant>,
     socket: Option<Box<Socket>>,
     steps: VecDeque<Step>,
     doing: Option<Doing>,
@@ -127,9 +143,12 @@ impl Line {
         self.tell(Input::Begin)?;
         loop {
             self.work().await?;
+            self.ways.look(&mut self.call, Instant::now());
             self.pass_on().await?;
             let now = Instant::now();
-            let deadline = [self.call.deadline(), self.reflexive.deadline()].into_iter().flatten().min();
+            let deadlines =
+                [self.call.deadline(), self.reflexive.deadline(), self.ways.deadline(now), self.gathered_at()];
+            let deadline = deadlines.into_iter().flatten().min();
             let deadline = deadline.unwrap_or(now + SIGNALLING);
             tokio::select! {
                 done = async { match &mut self.doing { Some(doing) => doing.await, None => pending().await } } => {
@@ -155,6 +174,7 @@ impl Line {
                     }
                 }
                 (server, found) = self.reflexive.resolved() => self.reflexive.know(server, found, now),
+                come = self.ways.next() => self.ways.handle(come, &mut self.call, Instant::now()),
                 request = requests.recv() => match request {
                     Some(SourceRequest::Keyframe { track }) => self.call.want_keyframe(track, now),
                     Some(SourceRequest::Sound(sound)) => self.call.speak(&sound, now),
@@ -163,6 +183,7 @@ impl Line {
                 () = sleep_until(deadline.into()) => {
                     self.call.tick(now.max(deadline));
                     self.reflexive.tick(now.max(deadline), &self.sockets, &mut self.call.out);
+                    self.ways.tick(&mut self.call, now.max(deadline));
                 }
             }
         }
@@ -179,10 +200,10 @@ impl Line {
 
     /// Does the steps that are due, up to one that takes time.
     async fn work(&mut self) -> Result<(), String> {
-        for line in self.reflexive.take_candidates(self.described) {
+        for line in self.new_candidates(self.described) {
             self.tell(Input::Candidate(&line))?;
         }
-        while self.doing.is_none() {
+        while self.doing.is_none() && self.gathered_at().is_none() {
             let Some(step) = self.steps.pop_front() else { break };
             let now = Instant::now();
             match step {
@@ -199,13 +220,13 @@ impl Line {
                     }
                 }
                 Step::Servers(servers) => {
-                    self.reflexive.begin(&servers, &self.digest, now);
-                    if !self.dialect.trickles() && !self.described && self.reflexive.is_looking() {
-                        self.doing = Some(Box::pin(async {
-                            tokio::time::sleep(GATHERING).await;
-                            Ok(Done::Gathered)
-                        }));
+                    // The first list counts: an operator's in the URL comes before the camera's own.
+                    if servers.is_empty() || std::mem::replace(&mut self.served, true) {
+                        continue;
                     }
+                    self.reflexive.begin(&servers, &self.digest, now);
+                    self.ways.begin(&servers, &self.digest);
+                    self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);
                 }
                 Step::Offer(medias) => {
                     let candidates = self.candidates();
@@ -228,10 +249,25 @@ impl Line {
         Ok(())
     }
 
+    /// Until when the steps wait for candidates that cannot be told later.
+    fn gathered_at(&self) -> Option<Instant> {
+        let since = self.gathering?;
+        let public = self.reflexive.is_looking().then_some(since + GATHERING);
+        let relayed = self.ways.is_looking().then_some(since + GATHERING_RELAYED);
+        public.max(relayed).filter(|until| *until > Instant::now())
+    }
+
+    /// What was found since the last time, once there is somebody to tell.
+    fn new_candidates(&mut self, ready: bool) -> Vec<String> {
+        let mut candidates = self.reflexive.take_candidates(ready);
+        candidates.extend(self.ways.take_candidate(ready));
+        candidates
+    }
+
     /// What is known of ourselves for an offer or answer.
     fn candidates(&mut self) -> Vec<String> {
         let mut candidates = self.sockets.candidates(&interfaces::list(), self.towards);
-        candidates.extend(self.reflexive.take_candidates(true));
+        candidates.extend(self.new_candidates(true));
         candidates
     }
 
@@ -253,7 +289,6 @@ impl Line {
                 Ok(())
             }
             Done::Replied(reply) => self.tell(Input::Reply(&reply)),
-            Done::Gathered => Ok(()),
         }
     }
 
@@ -288,7 +323,7 @@ impl Line {
 
     /// Sends what the call has to say, and tells the relay what it brought.
     async fn pass_on(&mut self) -> Result<(), String> {
-        self.sockets.send(&mut self.call.out);
+        self.ways.send(&self.sockets, &mut self.call.out, Instant::now());
         for event in std::mem::take(&mut self.call.events) {
             let event = match event {
                 Event::Connected => continue,
@@ -317,8 +352,9 @@ impl Line {
 
     /// Tells the camera and its signalling that the call is over.
     async fn hang_up(&mut self) {
-        self.call.hang_up(Instant::now());
-        self.sockets.send(&mut self.call.out);
+        let now = Instant::now();
+        self.call.hang_up(now);
+        self.ways.send(&self.sockets, &mut self.call.out, now);
         let farewell = async {
             for step in self.dialect.next(Input::End).unwrap_or_default() {
                 if let Step::Request(request) = step {
@@ -329,7 +365,8 @@ impl Line {
                 let _ = socket.close(None).await;
             }
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        // Whatever the camera's signalling does, the servers are told too.
+        let _ = timeout(FAREWELL, async { tokio::join!(farewell, self.ways.give_back()) }).await;
     }
 }
 

@@ -17,6 +17,19 @@ const RESOLVE_TIME: Duration = Duration::from_secs(5);
 /// The addresses of a server by its number, or why there are none.
 type Resolved = (usize, Result<Vec<SocketAddr>, String>);
 
+/// Looks a server's name up.
+///
+/// # Errors
+/// A sentence that says why there is no address.
+pub async fn resolve(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    match timeout(RESOLVE_TIME, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.map(canonical).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no name server answered".to_owned()),
+    }
+}
+
 #[derive(Default)]
 pub struct Reflexive {
     lookup: Option<(Lookup, Digest)>,
@@ -26,26 +39,16 @@ pub struct Reflexive {
 }
 
 impl Reflexive {
-    /// Asks these servers; those of other kinds are left out. The first list counts.
+    /// Asks the STUN servers among these. Once.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest, now: Instant) {
         let stun: Vec<Uri> =
             servers.iter().filter(|server| server.uri.kind == Kind::Stun).map(|server| server.uri.clone()).collect();
-        if stun.is_empty() || self.lookup.is_some() {
+        if stun.is_empty() {
             return;
         }
         self.lookup = Some((Lookup::new(stun.iter().map(Uri::to_string), now), digest.clone()));
         for (number, uri) in stun.into_iter().enumerate() {
-            self.names.spawn(async move {
-                let found = timeout(RESOLVE_TIME, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await;
-                let found = match found {
-                    Ok(Ok(addresses)) => {
-                        Ok(addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port())).collect())
-                    }
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err("no name server answered".to_owned()),
-                };
-                (number, found)
-            });
+            self.names.spawn(async move { (number, resolve(&uri).await) });
         }
     }
 

@@ -57,14 +57,12 @@ impl Sockets {
     }
 
     /// Sends; what the kernel refuses is lost, as on any network.
-    pub fn send(&self, datagrams: &mut Vec<Datagram>) {
-        for Datagram { route, bytes } in datagrams.drain(..) {
-            let Socket::Udp(index) = route.socket else { continue };
-            if let Some(port) = self.ports.get(usize::from(index)).and_then(Option::as_ref)
-                && let Err(error) = port.send(&route, &bytes, bytes.len())
-            {
-                log::debug!(target: "webrtc", "send failed route={route} error={error}");
-            }
+    pub fn send(&self, Datagram { route, bytes }: &Datagram) {
+        let Socket::Udp(index) = route.socket else { return };
+        if let Some(port) = self.ports.get(usize::from(index)).and_then(Option::as_ref)
+            && let Err(error) = port.send(route, bytes, bytes.len())
+        {
+            log::debug!(target: "webrtc", "send failed route={route} error={error}");
         }
     }
 
@@ -126,7 +124,7 @@ mod tests {
         let route = Route { socket: Socket::Udp(0), local: None, remote };
         // The runtime writes to no socket before it has looked at it once.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        b.send(&mut vec![Datagram { route, bytes: b"hello".to_vec() }]);
+        b.send(&Datagram { route, bytes: b"hello".to_vec() });
         a.readable().await;
         let mut seen = Vec::new();
         a.receive(|route, bytes| seen.push((route.socket, bytes.to_vec())));

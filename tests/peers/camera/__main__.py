@@ -34,9 +34,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import certificates  # noqa: E402
 import over_http  # noqa: E402
 import over_websocket  # noqa: E402
+from session import be_at  # noqa: E402
 
 MAX_BODY = 1 << 20
-CHANGES = ("fault", "times", "audio", "authorization", "redirect", "host", "fps", "number")
+CHANGES = ("fault", "times", "audio", "authorization", "redirect", "host", "link", "fps", "number")
 
 
 class Camera:
@@ -47,6 +48,7 @@ class Camera:
         self.times = None  # exchanges that the fault lasts; None for all
         self.audio = self.authorization = self.redirect = None
         self.host = ""  # where a redirect leads to
+        self.link = '<stun:127.0.0.1:9>; rel="ice-server"'  # the servers that WHEP viewers are told of
         self.fps = 10
         self.dead = False
         self.number, self.sessions, self.whep, self.milestone = 0, set(), {}, {}
@@ -125,7 +127,9 @@ async def main():
         parser.add_argument(f"--{name}", type=int, required=name == "port")
     parser.add_argument("--certificates", type=pathlib.Path)
     parser.add_argument("--change", default="{}", help="as is sent to the control port, for the camera without a name")
+    parser.add_argument("--address", default="127.0.0.1", help="where all of it is, and all that viewers are told of")
     options = parser.parse_args()
+    be_at(options.address)
     hole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # takes everything and answers nothing
     hole.bind(("127.0.0.1", 0))
     cameras = Cameras(hole.getsockname()[1])
@@ -146,7 +150,7 @@ async def main():
         if application not in runners:
             runners[application] = web.AppRunner(application, access_log=None, handler_cancellation=True)
             await runners[application].setup()
-        await web.TCPSite(runners[application], "127.0.0.1", port, ssl_context=context, reuse_address=True).start()
+        await web.TCPSite(runners[application], options.address, port, ssl_context=context, reuse_address=True).start()
     print(json.dumps({"event": "ready"}), flush=True)
     await asyncio.Event().wait()
 

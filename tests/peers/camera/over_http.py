@@ -52,7 +52,7 @@ async def whep(camera, request):
     sdp, _ = await session.answer(body)
     camera.whep[str(session.number)] = session
     headers = {"Location": f"{camera.prefix}/session/{session.number}", "ETag": f'"{session.number}"'}
-    headers["Link"] = '<stun:127.0.0.1:9>; rel="ice-server"'
+    headers["Link"] = camera.link
     return await reply(camera, request, sdp, 201, "application/sdp", headers)
 
 

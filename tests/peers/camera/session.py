@@ -13,7 +13,11 @@ UNCONNECTED = 20  # seconds; then the camera gives a session up
 QUIET_BEFORE_GONE = 0.5
 SILENT = 15  # seconds that the sockets of a session that fell silent stay open
 aioice.ice.CONSENT_FAILURES = 2  # of 5 s each: cameras that wait half a minute for a peer that vanished make long tests
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]  # these cameras are on this machine
+
+
+def be_at(address):
+    """What cameras tell of themselves, of all the addresses that their machine has."""
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [address]
 
 
 def capabilities(kind, *names):
