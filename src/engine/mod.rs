@@ -36,6 +36,7 @@ use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::servers::Servers;
 use crate::net::tcp::TcpInput;
+use crate::net::turn::Input;
 use crate::net::udp::ReceiveBuffers;
 use crate::rtc::digest::Digest;
 use crate::rtc::session::{Event, Identity};
@@ -62,8 +63,10 @@ use wire::{Wire, WireEvent};
 
 /// Events of sources that wait for the engine; a full queue slows the sources down.
 const SOURCE_QUEUE: usize = 64;
-/// Answers of name servers and messages of TURN servers that wait; a full queue leaves them to the kernel.
-const OUTSIDE_QUEUE: usize = 256;
+/// Answers of name servers that wait.
+const OUTSIDE_QUEUE: usize = 64;
+/// Messages of TURN servers that wait; a full queue leaves them to the kernel.
+const RELAYED_QUEUE: usize = 256;
 /// Events of one kind that are taken before others get their turn.
 const MAX_AT_ONCE: usize = 64;
 /// Batches taken from one socket before others get their turn.
@@ -106,6 +109,8 @@ pub struct Engine {
     public: Public,
     held: Held,
     outside: mpsc::Receiver<Outside>,
+    /// What TURN servers send, by the numbers of the allocations.
+    relayed: mpsc::Receiver<(u32, Input)>,
     /// A moment and the NTP time it had: the wall clock is asked once, since a board without a clock of its own
     /// jumps by decades when it hears the time.
     ntp: (Instant, u64),
@@ -127,8 +132,9 @@ impl Engine {
         let surroundings =
             Surroundings { identity: identity.clone(), echo_paths: config.echo_paths.clone().map(Into::into) };
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
+        let (messages, relayed) = mpsc::channel(RELAYED_QUEUE);
         let servers = Servers::new(&config.webrtc);
-        wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), inputs.clone());
+        wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), messages);
         wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
         let public = Public::new(&servers, inputs, Instant::now());
         let streams = config
@@ -158,6 +164,7 @@ impl Engine {
             public,
             held: Held::default(),
             outside,
+            relayed,
             ntp: (Instant::now(), crate::rtc::ntp::ntp_now()),
             packets_forwarded: 0,
             started: Instant::now(),
@@ -187,6 +194,14 @@ impl Engine {
                     for _ in 0..MAX_AT_ONCE {
                         let Ok(event) = self.outside.try_recv() else { break };
                         self.shielded(|engine| engine.on_outside(event, now));
+                    }
+                }
+                Some((number, input)) = self.relayed.recv() => {
+                    let now = Instant::now();
+                    self.shielded(|engine| engine.on_relay_input(number, &input, now));
+                    for _ in 0..MAX_AT_ONCE {
+                        let Ok((number, input)) = self.relayed.try_recv() else { break };
+                        self.shielded(|engine| engine.on_relay_input(number, &input, now));
                     }
                 }
                 command = commands.recv() => match command {

@@ -4,16 +4,14 @@ use super::Engine;
 use crate::net::candidate::Candidate;
 use crate::net::policy::wildcard;
 use crate::net::reflexive::{Lookup, REFRESH};
+use crate::net::resolve;
 use crate::net::route::{Datagram, Route};
 use crate::net::servers::{Servers, Uri};
-use crate::net::turn::Input;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// A name server is given so long.
-const RESOLVE_TIME: Duration = Duration::from_secs(5);
 /// Names that could not be resolved are tried again after this time; the others with the refresh.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 /// What happens outside of the engine's own sockets.
@@ -21,8 +19,6 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 pub enum Outside {
     /// The addresses of a server's name.
     Resolved { server: Server, result: Result<Vec<SocketAddr>, String> },
-    /// What comes from a TURN server, by the number of its allocation.
-    Relay { number: u32, input: Input },
     /// The addresses behind a browser's name.
     Name { name: String, ips: Vec<IpAddr> },
 }
@@ -71,7 +67,7 @@ impl Public {
         for (server, uri) in self.uris.clone() {
             let inputs = self.inputs.clone();
             tokio::spawn(async move {
-                let result = addresses_of(&uri).await;
+                let result = resolve::server(&uri).await;
                 // Fails only when the engine ends.
                 let _ = inputs.send(Outside::Resolved { server, result }).await;
             });
@@ -90,16 +86,6 @@ impl Public {
     }
 }
 
-async fn addresses_of(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
-    let looked = tokio::time::timeout(RESOLVE_TIME, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await;
-    let wrong = |error: String| format!("the name {:?} can't be resolved: {error}", uri.host);
-    match looked {
-        Ok(Ok(addresses)) => Ok(addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port())).collect()),
-        Ok(Err(error)) => Err(wrong(error.to_string())),
-        Err(_) => Err(wrong(format!("no name server answered within {} s", RESOLVE_TIME.as_secs()))),
-    }
-}
-
 impl Engine {
     pub(super) fn on_outside(&mut self, event: Outside, now: Instant) {
         match event {
@@ -113,7 +99,6 @@ impl Engine {
                     Server::Turn(number) => self.wire.relays.resolved(number, result, now),
                 }
             }
-            Outside::Relay { number, input } => self.on_relay_input(number, &input, now),
             Outside::Name { name, ips } => self.on_name(&name, &ips, now),
         }
     }

@@ -2,11 +2,10 @@
 //! an allocation by its 5-tuple (RFC 8656 section 2.2). A session that found a direct way gives its allocation back.
 use super::Engine;
 use super::peer::Peer;
-use super::public::Outside;
 use super::wire::Wire;
 use crate::net::route::{Route, Socket};
 use crate::net::servers::Servers;
-use crate::net::turn::{Client, Input, Outcome, Server, candidate};
+use crate::net::turn::{Client, Input, Inputs, Outcome, Server, candidate};
 use crate::rtc::digest::Digest;
 use crate::stream::relay::Error;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// Allocations at one time, those that are being given back included.
 const MAX_ALLOCATIONS: usize = 128;
@@ -54,14 +53,14 @@ impl Relayed {
 pub struct Relays {
     servers: Vec<TurnServer>,
     /// Where sockets are bound and where their messages go; `None` without servers.
-    edge: Option<(Option<IpAddr>, Digest, mpsc::Sender<Outside>)>,
+    edge: Option<(Option<IpAddr>, Digest, Inputs)>,
     all: HashMap<u32, Relayed>,
     next: u32,
 }
 
 impl Relays {
     /// `host`: the address that all media leaves from, where `webrtc.listen` names one.
-    pub fn new(servers: &Servers, host: Option<IpAddr>, digest: Digest, inputs: mpsc::Sender<Outside>) -> Self {
+    pub fn new(servers: &Servers, host: Option<IpAddr>, digest: Digest, inputs: Inputs) -> Self {
         let server = |(uri, login): &(_, _)| {
             let (uri, login) = (Clone::clone(uri), Clone::clone(login));
             TurnServer { server: Server { uri, login, addresses: Vec::new() }, last_error: None, rests_until: None }
@@ -106,8 +105,7 @@ impl Relays {
             let servers = self.servers.iter().enumerate().filter(ready);
             let (index, server) = servers.min_by_key(|(_, server)| server.rests_until.is_some())?;
             let number = self.next.wrapping_add(1).max(1);
-            let wrap = move |input| Outside::Relay { number, input };
-            match Client::open(&server.server, *host, digest.clone(), now, inputs.clone(), wrap) {
+            match Client::open(&server.server, *host, digest.clone(), now, number, inputs.clone()) {
                 Ok(client) => {
                     self.next = number;
                     self.all.insert(number, Relayed { client, server: index, owner: None, since: now });

@@ -1,7 +1,9 @@
-//! Names among `webrtc.candidates`, looked up in the background: browsers differ in whether they look names up
-//! themselves, so they are told addresses. No answer waits for this; until the first one is known the name is left out.
+//! Names of STUN and TURN servers, and names among `webrtc.candidates`. The latter are looked up in the background, since
+//! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
+//! known the name is left out.
+use super::servers::Uri;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -15,6 +17,22 @@ const RETRY: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Addresses of one name that are told at most.
 const MAX_ADDRESSES: usize = 4;
+
+/// A STUN or TURN server's name is looked up within this time.
+const SERVER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Looks a STUN or TURN server's name up.
+///
+/// # Errors
+/// A sentence with the name in it.
+pub async fn server(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
+    let wrong = |error: String| format!("the name {:?} can't be resolved: {error}", uri.host);
+    match timeout(SERVER_DEADLINE, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port())).collect()),
+        Ok(Err(error)) => Err(wrong(error.to_string())),
+        Err(_) => Err(wrong(format!("no name server answered within {} s", SERVER_DEADLINE.as_secs()))),
+    }
+}
 
 /// The latest known addresses of each name.
 pub type Answers = BTreeMap<String, Vec<IpAddr>>;

@@ -1,13 +1,12 @@
 //! An allocation and the way to its server in one hand, for whoever turns a loop: feed it what comes from the server and
 //! [`Client::tick`] it when it is due; what it has to say leaves by itself.
 use super::allocation::{Allocation, Outcome};
-use super::link::{Input, Link};
+use super::link::{Input, Inputs, Link};
 use crate::net::servers::{Login, Uri};
 use crate::rtc::digest::Digest;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
-use tokio::sync::mpsc;
 
 /// A server as far as it is known.
 #[derive(Clone, Debug)]
@@ -25,22 +24,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Asks a server for an allocation. `from`: the local address, where one is prescribed; `inputs` and `wrap`: as
-    /// for [`Link::open`].
+    /// Asks a server for an allocation. `from`: the local address, where one is prescribed; `number` and
+    /// `inputs`: as for [`Link::open`].
     ///
     /// # Errors
     /// Those of [`Link::open`].
-    pub fn open<E: Send + 'static>(
+    pub fn open(
         server: &Server,
         from: Option<IpAddr>,
         digest: Digest,
         now: Instant,
-        inputs: mpsc::Sender<E>,
-        wrap: impl Fn(Input) -> E + Send + Sync + 'static,
+        number: u32,
+        inputs: Inputs,
     ) -> io::Result<Self> {
         let fits = |address: &SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
         let addresses: Vec<SocketAddr> = server.addresses.iter().copied().filter(fits).collect();
-        let link = Link::open(&server.uri, &addresses, from, inputs, wrap)?;
+        let link = Link::open(&server.uri, &addresses, from, number, inputs)?;
         let allocation = Allocation::new(server.uri.transport, server.login.clone(), digest, now);
         let mut client = Self { allocation, link, scratch: Vec::new() };
         client.flush();

@@ -2,6 +2,7 @@
 //! its own opens, reads and writes. Nobody waits for it: what it can't take now is refused.
 use super::framing::{MAX_MESSAGE, Splitter, padded};
 use crate::net::policy::wildcard;
+use crate::net::reach::Connection;
 use crate::net::servers::{Kind, Transport, Uri};
 use crate::net::tls::{self, Trust};
 use socket2::SockRef;
@@ -9,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -38,6 +39,9 @@ pub enum Input {
     Closed(String),
 }
 
+/// Where it goes, with the number that was given to the link.
+pub type Inputs = mpsc::Sender<(u32, Input)>;
+
 pub struct Link {
     way: Way,
     task: AbortHandle,
@@ -50,30 +54,30 @@ enum Way {
 
 impl Link {
     /// Opens the way to a server, at the first of its addresses that can be reached. `from`: the local address, where
-    /// one is prescribed. What comes goes into `inputs`, as what `wrap` makes of it. Needs a runtime around it.
+    /// one is prescribed. What comes goes into `inputs` with this `number`. Needs a runtime around it.
     ///
     /// # Errors
     /// If this machine has no socket or no route for any of the addresses. That nobody answers there is seen later.
-    pub fn open<E: Send + 'static>(
+    pub fn open(
         server: &Uri,
         addresses: &[SocketAddr],
         from: Option<IpAddr>,
-        inputs: mpsc::Sender<E>,
-        wrap: impl Fn(Input) -> E + Send + Sync + 'static,
+        number: u32,
+        inputs: Inputs,
     ) -> io::Result<Self> {
         match server.transport {
             Transport::Udp => {
                 let socket = Arc::new(first(addresses, |address| datagram_socket(address, from))?);
-                let task = tokio::spawn(receive(socket.clone(), inputs, wrap)).abort_handle();
+                let task = tokio::spawn(receive(socket.clone(), number, inputs)).abort_handle();
                 Ok(Self { way: Way::Datagrams(socket), task })
             }
             Transport::Tcp => {
                 let (messages, queue) = mpsc::channel(QUEUE);
                 let (server, addresses) = (server.clone(), addresses.to_vec());
                 let task = tokio::spawn(async move {
-                    let Err(error) = converse(&server, &addresses, from, queue, &inputs, &wrap).await;
+                    let Err(error) = converse(&server, &addresses, from, queue, number, &inputs).await;
                     // Fails only where nobody wants to know any more.
-                    let _ = inputs.send(wrap(Input::Closed(error))).await;
+                    let _ = inputs.send((number, Input::Closed(error))).await;
                 });
                 Ok(Self { way: Way::Stream(messages), task: task.abort_handle() })
             }
@@ -125,12 +129,12 @@ fn datagram_socket(server: SocketAddr, from: Option<IpAddr>) -> io::Result<UdpSo
     UdpSocket::from_std(socket)
 }
 
-async fn receive<E>(socket: Arc<UdpSocket>, inputs: mpsc::Sender<E>, wrap: impl Fn(Input) -> E) {
+async fn receive(socket: Arc<UdpSocket>, number: u32, inputs: Inputs) {
     let mut buffer = vec![0; MAX_MESSAGE];
     loop {
         match socket.recv(&mut buffer).await {
             Ok(length) => {
-                if inputs.send(wrap(Input::Message(buffer[..length].to_vec()))).await.is_err() {
+                if inputs.send((number, Input::Message(buffer[..length].to_vec()))).await.is_err() {
                     return;
                 }
             }
@@ -143,26 +147,26 @@ async fn receive<E>(socket: Arc<UdpSocket>, inputs: mpsc::Sender<E>, wrap: impl 
 /// Never returns well: a connection is used until it breaks.
 type Until = Result<std::convert::Infallible, String>;
 
-async fn converse<E>(
+async fn converse(
     server: &Uri,
     addresses: &[SocketAddr],
     from: Option<IpAddr>,
     queue: mpsc::Receiver<Vec<u8>>,
-    inputs: &mpsc::Sender<E>,
-    wrap: &impl Fn(Input) -> E,
+    number: u32,
+    inputs: &Inputs,
 ) -> Until {
     let stream = connect(addresses, from).await?;
     // Messages are complete; waiting for more to fill a segment only adds latency.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     if server.kind != Kind::Turns {
-        return exchange(stream, queue, inputs, wrap).await;
+        return exchange(Connection::Plain(stream), queue, number, inputs).await;
     }
     let handshake = timeout(CONNECTS, tls::connect(stream, &server.host, Trust::Roots)).await;
     let stream = handshake
         .map_err(|_| format!("the server takes the connection and speaks no TLS within {} s", CONNECTS.as_secs()))?
         .map_err(|error| format!("no TLS with {}: {error}", server.host))?;
-    exchange(stream, queue, inputs, wrap).await
+    exchange(Connection::Tls(Box::new(stream)), queue, number, inputs).await
 }
 
 async fn connect(addresses: &[SocketAddr], from: Option<IpAddr>) -> Result<TcpStream, String> {
@@ -186,12 +190,7 @@ async fn connect(addresses: &[SocketAddr], from: Option<IpAddr>) -> Result<TcpSt
     Err(error)
 }
 
-async fn exchange<S: AsyncRead + AsyncWrite, E>(
-    stream: S,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    inputs: &mpsc::Sender<E>,
-    wrap: &impl Fn(Input) -> E,
-) -> Until {
+async fn exchange(stream: Connection, mut queue: mpsc::Receiver<Vec<u8>>, number: u32, inputs: &Inputs) -> Until {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let broke = |error: io::Error| format!("the connection to the server broke: {error}");
     let reading = async {
@@ -202,7 +201,10 @@ async fn exchange<S: AsyncRead + AsyncWrite, E>(
                 length => splitter.push(&buffer[..length]),
             }
             while let Some(message) = splitter.next().map_err(|foreign| foreign.to_string())? {
-                inputs.send(wrap(Input::Message(message))).await.map_err(|_| "nobody listens any more".to_owned())?;
+                inputs
+                    .send((number, Input::Message(message)))
+                    .await
+                    .map_err(|_| "nobody listens any more".to_owned())?;
             }
         }
     };
@@ -234,15 +236,20 @@ mod tests {
     use crate::net::turn::framing::padded;
     use tokio::net::TcpListener;
 
-    fn link(listener: &TcpListener) -> (Link, mpsc::Receiver<Input>) {
+    fn link(listener: &TcpListener) -> (Link, mpsc::Receiver<(u32, Input)>) {
         let (sender, inputs) = mpsc::channel(8);
         let address = listener.local_addr().unwrap();
         let uri = Uri::parse(&format!("turn:{address}?transport=tcp")).unwrap();
-        (Link::open(&uri, &[address], None, sender, |input| input).unwrap(), inputs)
+        (Link::open(&uri, &[address], None, 7, sender).unwrap(), inputs)
     }
 
-    async fn next(inputs: &mut mpsc::Receiver<Input>) -> Input {
-        timeout(Duration::from_secs(15), inputs.recv()).await.unwrap().unwrap()
+    async fn next(inputs: &mut mpsc::Receiver<(u32, Input)>) -> Input {
+        timeout(Duration::from_secs(15), inputs.recv())
+            .await
+            .unwrap()
+            .map(|(number, input)| (number == 7).then_some(input))
+            .unwrap()
+            .unwrap()
     }
 
     #[tokio::test]
@@ -297,7 +304,7 @@ mod tests {
         drop((listener, stream));
         let (sender, mut inputs) = mpsc::channel(8);
         let uri = Uri::parse(&format!("turn:{address}?transport=tcp")).unwrap();
-        let _link = Link::open(&uri, &[address], None, sender, |input| input).unwrap();
+        let _link = Link::open(&uri, &[address], None, 7, sender).unwrap();
         let Input::Closed(why) = next(&mut inputs).await else { panic!("a message of nobody") };
         assert!(why.starts_with(&format!("no connection to {address}: ")), "{why}");
     }

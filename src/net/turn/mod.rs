@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 pub use allocation::Outcome;
 pub use client::{Client, Server};
-pub use link::Input;
+pub use link::{Input, Inputs};
 
 /// The candidate of an address on a server (RFC 8839 section 5.1), without `a=`. The related address says nothing of our
 /// network.

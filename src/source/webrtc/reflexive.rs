@@ -2,33 +2,17 @@
 use super::sockets::Sockets;
 use super::url::IceServer;
 use crate::net::reflexive::{Found, Lookup};
+use crate::net::resolve;
 use crate::net::route::{Datagram, Route};
 use crate::net::servers::{Kind, Uri};
 use crate::rtc::digest::Digest;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-
-/// A name server is given so long.
-const RESOLVE_TIME: Duration = Duration::from_secs(5);
 
 /// The addresses of a server by its number, or why there are none.
 type Resolved = (usize, Result<Vec<SocketAddr>, String>);
-
-/// Looks a server's name up.
-///
-/// # Errors
-/// A sentence that says why there is no address.
-pub async fn resolve(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
-    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    match timeout(RESOLVE_TIME, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.map(canonical).collect()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no name server answered".to_owned()),
-    }
-}
 
 #[derive(Default)]
 pub struct Reflexive {
@@ -48,7 +32,7 @@ impl Reflexive {
         }
         self.lookup = Some((Lookup::new(stun.iter().map(Uri::to_string), now), digest.clone()));
         for (number, uri) in stun.into_iter().enumerate() {
-            self.names.spawn(async move { (number, resolve(&uri).await) });
+            self.names.spawn(async move { (number, resolve::server(&uri).await) });
         }
     }
 

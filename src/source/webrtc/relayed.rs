@@ -1,11 +1,11 @@
 //! An address on a TURN server for one call, for cameras that no direct way leads to: asked of the servers that the
 //! call's URL or its signalling names, given back when the call ends or went another way.
 use super::call::Call;
-use super::reflexive::resolve;
 use super::url::IceServer;
+use crate::net::resolve;
 use crate::net::route::{Route, Socket};
 use crate::net::servers::{Kind, MAX_SERVERS};
-use crate::net::turn::{self, Client, Input, Outcome, Server};
+use crate::net::turn::{self, Client, Input, Inputs, Outcome, Server};
 use crate::rtc::digest::Digest;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +25,6 @@ const MAX_PEERS: usize = 32;
 
 /// The addresses of a server by its number, or why there are none.
 pub type Resolved = (usize, Result<Vec<SocketAddr>, String>);
-
-/// What a server said, by the attempt's number.
-type Said = (u32, Input);
 
 /// What happened: a name was looked up, or a server said something.
 pub enum Come {
@@ -61,7 +58,7 @@ pub struct Relayed {
     direct_since: Option<Instant>,
     /// What servers said that gave nothing: URI and reason.
     errors: Vec<(String, String)>,
-    inputs: (mpsc::Sender<Said>, mpsc::Receiver<Said>),
+    inputs: (Inputs, mpsc::Receiver<(u32, Input)>),
 }
 
 impl Default for Relayed {
@@ -92,7 +89,7 @@ impl Relayed {
         for (number, IceServer { uri, login }) in turn.take(MAX_SERVERS).enumerate() {
             self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new() });
             let uri = uri.clone();
-            self.names.spawn(async move { (number, resolve(&uri).await) });
+            self.names.spawn(async move { (number, resolve::server(&uri).await) });
         }
     }
 
@@ -155,8 +152,7 @@ impl Relayed {
         {
             let server = self.waiting.remove(0);
             let number = self.next_number;
-            let wrap = move |input| (number, input);
-            match Client::open(&self.servers[server], None, digest, now, self.inputs.0.clone(), wrap) {
+            match Client::open(&self.servers[server], None, digest, now, number, self.inputs.0.clone()) {
                 Ok(mut client) => {
                     self.peers.iter().for_each(|ip| client.permit(now, *ip));
                     self.next_number += 1;
