@@ -93,7 +93,8 @@ def test_a_camera_that_only_a_turn_server_leads_to_is_seen(far, new_page, star, 
     assert far.allocations() == 1
     page.evaluate("seen.pc.close()")
     eventually(lambda: far.allocations() == 0, 5, "the allocation is given back when nobody watches")
-    assert far.cameras.wait("closed")["why"] == "closed", "the camera hears of the end by the relayed way"
+    why = far.cameras.wait("closed")["why"]
+    assert why == "closed" or (dialect, why) == ("whep", "deleted"), "the camera hears of the end by the relayed way; WHEP's DELETE may come first"
     assert "s3cret" not in relay.log()
 
 
