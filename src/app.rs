@@ -6,6 +6,7 @@ use crate::http::{self, Services};
 use crate::logging::Ring;
 use crate::net::servers;
 use crate::reload;
+use crate::share::Book;
 use crate::stream::relay::Relay;
 use std::io;
 use std::path::PathBuf;
@@ -86,10 +87,13 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
     binding.recv().map_err(|_| "the engine ended while it started".to_owned())??;
 
     let front = http::runtime().map_err(|error| format!("the HTTP server cannot start: {error}"))?;
-    let services = services(&config, ring);
+    let services = services(&config, ring, &relay);
     let served = front.block_on(async {
         let told = shutdown().map_err(|error| format!("no signals: {error}"))?;
         let reloads = signal(SignalKind::hangup()).map_err(|error| format!("no signals: {error}"))?;
+        if let Some(shares) = &services.shares {
+            shares.attend();
+        }
         let mut failed = false;
         let attended = relay.clone();
         // Without its engine the relay is an empty page: who started it shall see that it ended.
@@ -113,7 +117,7 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
     served
 }
 
-fn services(config: &Config, ring: Ring) -> Services {
+fn services(config: &Config, ring: Ring, relay: &Relay) -> Services {
     let saver = config.path.clone().map(|path| {
         // One change of the file at a time.
         let turn = Mutex::new(());
@@ -132,6 +136,7 @@ fn services(config: &Config, ring: Ring) -> Services {
             .ok()
             .and_then(|list| list.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)),
         ice_links: servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
+        shares: Book::new(config, relay.clone()),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
     }
 }

@@ -10,6 +10,7 @@ mod media;
 mod net;
 mod reload;
 mod rtc;
+mod share;
 mod source;
 mod stream;
 

@@ -26,7 +26,7 @@ type Shown = fn(&Config) -> String;
 /// Sections that differ and are read at start only.
 fn left_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = |section: Shown| section(old) != section(new);
-    let sections: [(&str, Shown); 6] = [
+    let sections: [(&str, Shown); 7] = [
         ("api", |config| format!("{:?}", config.api)),
         // Credentials are left out of debug output.
         ("webrtc", |config| format!("{:?}", config.webrtc)),
@@ -35,6 +35,14 @@ fn left_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             servers.map(|server| format!("{:?}\0{:?}\0", server.username, server.credential)).collect()
         }),
         ("relay", |config| format!("{:?}", config.relay)),
+        ("webtorrent", |config| {
+            let all = |share: &config::Share| {
+                (share.name.clone(), share.pwd.clone(), share.stream.clone(), share.publishes, share.go2rtc)
+            };
+            let settings = config.webtorrent.as_ref();
+            let told = |settings: &config::Webtorrent| -> Vec<_> { settings.shares.iter().map(all).collect() };
+            format!("{:?}", settings.map(|settings| (settings.trackers.clone(), told(settings))))
+        }),
         ("log", |config| format!("{:?}", config.log)),
         ("the file's place", |config| format!("{:?}", config.path)),
     ];
@@ -122,5 +130,15 @@ mod tests {
         let mut new = old.clone();
         new.webrtc.ice_servers = Some(vec![server("two")]);
         assert_eq!(left_for_restart(&old, &new), ["webrtc.ice_servers"]);
+        let share = |pwd: &str| config::Share {
+            name: "n".into(),
+            pwd: pwd.into(),
+            stream: "a".into(),
+            publishes: false,
+            go2rtc: false,
+        };
+        let settings = |pwd: &str| Some(config::Webtorrent { trackers: vec![], shares: vec![share(pwd)] });
+        (old.webtorrent, new.webtorrent) = (settings("one"), settings("two"));
+        assert_eq!(left_for_restart(&old, &new), ["webrtc.ice_servers", "webtorrent"]);
     }
 }

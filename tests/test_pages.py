@@ -27,7 +27,9 @@ PAGES = {
     "publish-sending": ("/publish.html?dst=studio&media=camera+microphone", "window.porthole?.state === 'playing' && porthole.stats.width"),
     "doctor": ("/doctor.html", "window.porthole?.state === 'examined'"),
     "links": ("/links.html?src=printer", "window.porthole?.state === 'listed'"),
+    "share-refused": ("/webtorrent.html#share=front-door", "window.porthole?.state === 'refused'"),
     "wall": ("/wall", "document.querySelector('[data-state=playing]')"),
+    "share-failed": ("/webtorrent.html#share=front-door&key=Zm9ydHkgdHdvIHJhbmRvbSBieXRlcw&tr=ws://127.0.0.1:9", "window.porthole?.state === 'failed'"),
 }
 # what a reader does there before another look: expressions
 ACTS = {
@@ -36,11 +38,12 @@ ACTS = {
 }
 SHAPES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
 STREAMS = {"printer": "test:?fps=10&audio=pcmu", "yard": "test:?fps=5&size=320x240", "garage": "rtsp://127.0.0.1:1/live", "door": None, "studio": None}
-SCRIPTS = ("/doctor.js", "/index.js", "/links.js", "/porthole.js", "/publish.js", "/qr.js", "/remember.js", "/stream.js", "/wall.js")
+SHARES = {"trackers": ["ws://127.0.0.1:9"], "shares": {"front-door": {"pwd": "Zm9ydHkgdHdvIHJhbmRvbSBieXRlcw", "src": "printer"}}}
+SCRIPTS = ("/doctor.js", "/index.js", "/links.js", "/porthole.js", "/publish.js", "/qr.js", "/remember.js", "/share.js", "/stream.js", "/wall.js", "/webtorrent.js")
 
 
 def test_the_pages_are_small(porthole):
-    relay = porthole({})
+    relay = porthole({}, webtorrent=SHARES)
     files = ["/", "/stream.html", "/publish.html", "/doctor.html", "/links.html", "/wall.html", "/style.css", "/icon.svg", *SCRIPTS]
     texts = {path: relay.get(path)[2].encode() for path in files}
     zipped = {path: len(gzip.compress(text, 9)) for path, text in texts.items()}
@@ -65,7 +68,7 @@ def test_scripts_come_packed_to_who_takes_that_and_plain_to_others(porthole):
 
 @pytest.fixture(scope="module")
 def shown_relay(tmp_path_factory):
-    relay = Relay(tmp_path_factory.mktemp("pages"), STREAMS).start()
+    relay = Relay(tmp_path_factory.mktemp("pages"), STREAMS, webtorrent=SHARES).start()
     yield relay
     relay.stop()
 
@@ -118,6 +121,7 @@ DOORS = {
     "wall": "/wall",
     "wall, chosen": "/wall?src={}",
     "doctor": "/doctor.html",
+    "share": "/webtorrent.html#share={0}&key={0}&tr=ws://127.0.0.1:9",
 }
 INTRUDERS = "[document.querySelectorAll('img:not([src=\"icon.svg\"]), main iframe, main script, main svg[onload], [style*=fixed], a[href^=javascript], [onerror], [onload]').length, window.owned ?? null]"
 
@@ -126,7 +130,7 @@ INTRUDERS = "[document.querySelectorAll('img:not([src=\"icon.svg\"]), main ifram
 def attacked_relay(tmp_path_factory):
     """Every stream's name is an attack, sources fail with attacks in their words, clients call themselves attacks."""
     streams = {attack: "test:?fps=2&size=320x180" if i % 2 else f"rtsp://x/{urllib.parse.quote(attack)}<img/src=x/onerror=owned=1>" for i, attack in enumerate(ATTACKS)}
-    relay = Relay(tmp_path_factory.mktemp("attacked"), streams).start()
+    relay = Relay(tmp_path_factory.mktemp("attacked"), streams, webtorrent={"trackers": ["ws://127.0.0.1:9"]}).start()
     headers = {"Content-Type": "application/sdp"}
     for attack in ATTACKS:
         relay.ask("POST", f"/api/webrtc?src={urllib.parse.quote(attack)}", offer(candidate="candidate:1 1 udp 1 <b>.local 9 typ host"), {**headers, "User-Agent": attack})
@@ -143,8 +147,9 @@ def test_markup_in_names_addresses_and_errors_stays_text(attacked_relay, new_pag
     name = "[document.querySelector('#name').textContent.replace(/^(Send to|Links of) /, '')]"
     names = "[...document.querySelectorAll('.name')].map((element) => element.textContent)"
     for attack in ATTACKS:
+        page.goto("about:blank")  # another fragment alone would load nothing
         page.goto(attacked_relay.url + DOORS[door].format(urllib.parse.quote(attack, safe="")))
-        until(page, f"({name if door in ('stream', 'publish', 'links') else names}).includes({json.dumps(attack)})", 8000)
+        until(page, f"({name if door in ('stream', 'publish', 'links', 'share') else names}).includes({json.dumps(attack)})", 8000)
         page.wait_for_timeout(200)
         assert page.evaluate(INTRUDERS) == [0, None], attack
 
@@ -205,7 +210,7 @@ SINKS = """
 
 
 def test_a_script_that_turns_text_into_markup_is_stopped_by_the_browser(porthole, chromium):
-    relay = porthole({"cam": "test:"})
+    relay = porthole({"cam": "test:"}, webtorrent=SHARES)
     context = chromium().new_context()  # no `page`: the browser's complaint is what is wanted
     page = context.new_page()
     for address, _ in PAGES.values():
@@ -215,8 +220,8 @@ def test_a_script_that_turns_text_into_markup_is_stopped_by_the_browser(porthole
 
 
 def test_every_page_carries_the_policy_and_no_inline_code(porthole):
-    relay = porthole({})
-    for path in ("/", "/index.html", "/stream.html", "/webrtc.html", "/publish.html", "/doctor.html", "/links.html", "/wall", "/wall.html"):
+    relay = porthole({}, webtorrent=SHARES)
+    for path in ("/", "/index.html", "/webtorrent.html", "/stream.html", "/webrtc.html", "/publish.html", "/doctor.html", "/links.html", "/wall", "/wall.html"):
         code, headers, text = relay.get(path)
         assert code == 200, path
         policy = set(headers["Content-Security-Policy"].split("; "))

@@ -1,7 +1,9 @@
 //! Keys that this version does not know: typing errors get the nearest name, go2rtc's own keys get a word
 //! about what their absence means.
 use super::document::Finding;
-use super::parts::{ApiPart, EchoPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, WebrtcPart};
+use super::parts::{
+    ApiPart, EchoPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, SharePart, WebrtcPart, WebtorrentPart,
+};
 use super::values::STREAM_KEYS;
 use crate::logging;
 use serde_yaml::Value;
@@ -45,7 +47,6 @@ const FOREIGN_SECTIONS: &[&str] = &[
     "tcp",
     "tuya",
     "v4l2",
-    "webtorrent",
     "wyoming",
     "wyze",
     "xiaomi",
@@ -75,6 +76,8 @@ pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
         ["webrtc", "ice_servers", _] => Some(IceServerPart::KEYS),
         ["webrtc", "filters"] => Some(FiltersPart::KEYS),
         ["relay"] => Some(RelayPart::KEYS),
+        ["webtorrent"] => Some(WebtorrentPart::KEYS),
+        ["webtorrent", "shares", _] => Some(SharePart::KEYS),
         ["echo"] => Some(EchoPart::KEYS),
         ["log"] => Some(logging::MODULES),
         ["streams", _] => Some(STREAM_KEYS),

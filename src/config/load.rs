@@ -2,7 +2,7 @@
 use super::combinations::{self, Severity};
 use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
-use super::{Config, Error, https, place, substitute};
+use super::{Config, Error, https, place, substitute, webtorrent};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -72,6 +72,7 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
     let mut loaded = Loaded { config, warnings: loading.warnings, errors: vec![] };
     let mut found = combinations::findings(&loaded.config, edge.interfaces.as_deref());
     found.extend(https::findings(&loaded.config, edge.read));
+    found.extend(webtorrent::findings(&loaded.config));
     for (severity, finding) in found {
         let line = told(&loading.documents, &finding);
         match severity {
@@ -350,8 +351,15 @@ mod tests {
         let mut warnings = warnings(&active);
         warnings.retain(|warning| !warning.contains("is not acted on in this version"));
         assert_eq!(warnings, Vec::<String>::new());
-        let sections: [&[&str]; 6] =
-            [&[], &["api"], &["webrtc"], &["webrtc", "ice_servers", "0"], &["webrtc", "filters"], &["relay"]];
+        let sections: [&[&str]; 7] = [
+            &[],
+            &["api"],
+            &["webrtc"],
+            &["webrtc", "ice_servers", "0"],
+            &["webrtc", "filters"],
+            &["relay"],
+            &["webtorrent"],
+        ];
         for section in sections {
             for key in super::super::keys::known(section).unwrap() {
                 let path = [section, &[*key]].concat();

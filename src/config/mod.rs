@@ -12,6 +12,7 @@ mod save;
 pub mod scheme;
 mod substitute;
 mod values;
+mod webtorrent;
 
 pub use load::{Edge, Loaded, line_of_key, load};
 pub use save::save_stream;
@@ -51,6 +52,8 @@ pub struct Config {
     pub webrtc: Webrtc,
     pub streams: BTreeMap<String, Stream>,
     pub relay: Relay,
+    /// Share links. Default `None`: there are none, and none can be made.
+    pub webtorrent: Option<Webtorrent>,
     /// `echo.allow_paths`: programs that `echo:` sources may run. Default `None`: any that the file names.
     pub echo_paths: Option<Vec<String>>,
     pub log: Log,
@@ -266,6 +269,38 @@ impl Default for Relay {
     }
 }
 
+/// Section `webtorrent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webtorrent {
+    /// Where visitors and the relay find each other: `wss://host`, `ws://host:port`. Default: [`DEFAULT_TRACKER`].
+    pub trackers: Vec<String>,
+    pub shares: Vec<Share>,
+}
+
+/// go2rtc's.
+pub const DEFAULT_TRACKER: &str = "wss://tracker.openwebtorrent.com";
+
+/// One entry of `webtorrent.shares`, or one that was made through the API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Share {
+    pub name: String,
+    /// The secret of the link.
+    pub pwd: String,
+    /// `src` or `dst`.
+    pub stream: String,
+    /// `dst`: the link is for sending to the stream.
+    pub publishes: bool,
+    /// `compat: go2rtc`: speaks go2rtc's version, for its pages.
+    pub go2rtc: bool,
+}
+
+/// Leaves the secret out, because `{:?}` ends up in logs.
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share").field("name", &self.name).field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
 /// Section `log`.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -298,6 +333,9 @@ mod tests {
 
     #[test]
     fn credentials_stay_out_of_debug_output() {
+        let share =
+            Share { name: "n".into(), pwd: "s3cret".into(), stream: "a".into(), publishes: false, go2rtc: true };
+        assert!(!format!("{share:?}").contains("s3cret"));
         let server = IceServer { urls: vec!["turn:t".into()], username: "u53r".into(), credential: "s3cret".into() };
         let text = format!("{server:?}");
         assert!(!text.contains("s3cret") && !text.contains("u53r"), "{text}");

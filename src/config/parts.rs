@@ -1,9 +1,13 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
 use super::values::{
-    Address, ApiListen, Candidates, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord, WebrtcListen, Words,
+    Address, ApiListen, Candidates, CompatWord, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord, WebrtcListen,
+    Words,
 };
-use super::{Api, Config, Filters, IceServer, Log, Relay, Stream, Webrtc, buffer_for, sessions_for};
+use super::{
+    Api, Config, DEFAULT_TRACKER, Filters, IceServer, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for,
+    sessions_for,
+};
 use crate::net::certificate::Given;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -45,6 +49,7 @@ replaced!(
     TlsWord,
     WebrtcListen,
     Candidates,
+    CompatWord,
     DockerWord,
     Words,
     Networks,
@@ -90,6 +95,7 @@ section!(Root {
     webrtc: WebrtcPart,
     streams: BTreeMap<String, Stream>,
     relay: RelayPart,
+    webtorrent: WebtorrentPart,
     echo: EchoPart,
     log: LogPart,
 });
@@ -125,6 +131,10 @@ section!(FiltersPart {
     udp_ports: Ports,
     docker: DockerWord,
 });
+
+section!(WebtorrentPart { trackers: Words, shares: BTreeMap<String, SharePart> });
+
+section!(SharePart { pwd: String, src: String, dst: String, compat: CompatWord });
 
 section!(EchoPart { allow_paths: Words });
 
@@ -188,6 +198,7 @@ impl Root {
             set(&mut config.relay.sessions, part.sessions.map(NonZeroUsize::get));
             set(&mut config.relay.buffer, part.buffer.map(NonZeroUsize::get));
         }
+        config.webtorrent = self.webtorrent.map(Webtorrent::from);
         config.echo_paths = self.echo.and_then(|part| part.allow_paths).map(|words| words.0);
         if let Some(part) = self.log {
             part.fill(&mut config.log);
@@ -236,6 +247,21 @@ impl From<IceServerPart> for IceServer {
             username: part.username.unwrap_or_default(),
             credential: part.credential.unwrap_or_default(),
         }
+    }
+}
+
+impl From<WebtorrentPart> for Webtorrent {
+    fn from(part: WebtorrentPart) -> Self {
+        let trackers = part.trackers.map_or_else(|| vec![DEFAULT_TRACKER.to_owned()], |words| words.0);
+        let share = |(name, part): (String, SharePart)| Share {
+            name,
+            pwd: part.pwd.unwrap_or_default(),
+            publishes: part.dst.is_some(),
+            // both together mean neither
+            stream: part.src.xor(part.dst).unwrap_or_default(),
+            go2rtc: part.compat.is_some(),
+        };
+        Self { trackers, shares: part.shares.unwrap_or_default().into_iter().map(share).collect() }
     }
 }
 

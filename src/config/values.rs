@@ -44,7 +44,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(ApiListen, WebrtcListen, DockerWord, TlsWord, PolicyWord, Level, Span, Peers, Address);
+from_text!(ApiListen, WebrtcListen, CompatWord, DockerWord, TlsWord, PolicyWord, Level, Span, Peers, Address);
 
 /// `api.listen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,18 @@ impl FromText for DockerWord {
             "exclude" => Docker::Exclude,
             _ => return None,
         }))
+    }
+}
+
+/// `compat` of a share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CompatWord;
+
+impl FromText for CompatWord {
+    const EXPECTED: &'static str = "go2rtc, or no such key";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (text == "go2rtc").then_some(Self)
     }
 }
 

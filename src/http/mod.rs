@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod routes;
 mod session;
+mod share;
 mod slots;
 mod socket;
 mod streams;
@@ -36,6 +37,7 @@ mod webrtc;
 
 use crate::config;
 use crate::doctor::refusals::Refusals;
+use crate::share::Book;
 use crate::stream::relay::Relay;
 use gate::{Gate, Speaks};
 use inner::{Inbound, Inner};
@@ -83,6 +85,8 @@ pub struct Services {
     pub state_directory: Option<PathBuf>,
     /// Values of the `Link` fields that tell players of STUN and TURN servers.
     pub ice_links: Vec<String>,
+    /// `None`: share links are off.
+    pub shares: Option<Arc<Book>>,
     /// This machine's name, allowed in `Host`.
     pub host_name: String,
 }

@@ -37,11 +37,13 @@ const SVG: &str = "image/svg+xml";
 /// Before and behind the compressed data of a gzip file without name and comment (RFC 1952 section 2.3).
 const GZIP_HEADER: usize = 10;
 const GZIP_TRAILER: usize = 8;
+/// Where visitors from outside come: the one page that may speak to trackers, and to nobody else.
+const SHARE_PAGE: &str = "/webtorrent.html";
 /// The largest file of the pages, unpacked.
 const FILE_MAX: usize = 128 * 1024;
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
-static FILES: [File; 22] = [
+static FILES: [File; 25] = [
     page("/", include_bytes!("../web/index.html")),
     page("/index.html", include_bytes!("../web/index.html")),
     packed("/index.js", SCRIPT, gz!("index.js")),
@@ -61,6 +63,9 @@ static FILES: [File; 22] = [
     packed("/publish.js", SCRIPT, gz!("publish.js")),
     page("/trust.html", include_bytes!("../web/trust.html")),
     packed("/trust.js", SCRIPT, gz!("trust.js")),
+    page(SHARE_PAGE, include_bytes!("../web/publish.html")),
+    packed("/webtorrent.js", SCRIPT, gz!("webtorrent.js")),
+    packed("/share.js", SCRIPT, gz!("share.js")),
     packed("/porthole.js", SCRIPT, gz!("porthole.js")),
     packed("/style.css", STYLE, gz!("style.css")),
     packed("/icon.svg", SVG, gz!("icon.svg")),
@@ -71,6 +76,13 @@ pub fn answer(app: &App, request: &Request, path: &str) -> Response {
     let path = if path == "/favicon.ico" { "/icon.svg" } else { path };
     let Some(file) = FILES.iter().find(|file| file.path == path) else {
         return Response::text(404, "there is no such page; the list of streams is at /");
+    };
+    let connects = match (path, &app.services.shares) {
+        (SHARE_PAGE, None) => {
+            return Response::text(404, "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}");
+        }
+        (SHARE_PAGE, Some(book)) => book.csp_sources().join(" "),
+        _ => "'self' ws: wss:".to_owned(),
     };
     let mut encoding = None;
     let bytes: Cow<'static, [u8]> = if file.content_type != HTML && request.accepts_gzip {
@@ -93,7 +105,7 @@ pub fn answer(app: &App, request: &Request, path: &str) -> Response {
     };
     let response = if file.content_type == HTML { response } else { response.with("Vary", "Accept-Encoding") };
     response
-        .with("Content-Security-Policy", security_policy(request.host.as_deref(), &app.frame_origins))
+        .with("Content-Security-Policy", security_policy(&connects, request.host.as_deref(), &app.frame_origins))
         .with("Referrer-Policy", "no-referrer")
         .with("Cache-Control", "no-cache")
         .with("ETag", etag)
@@ -119,11 +131,13 @@ fn with_servers(page: &[u8], links: &[String]) -> Vec<u8> {
 /// Own scripts only, and none that turns text into markup: with Trusted Types and no policy for them, `innerHTML` and its
 /// like throw, so that names and errors can only become text. Fluidd and Mainsail show the player in a frame from another port of the same host, hence
 /// `frame-ancestors`, and no `X-Frame-Options`, which could not say that. The grammar has no IPv6 addresses.
-fn security_policy(host: Option<&str>, frame_origins: &[String]) -> String {
-    let mut policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
+/// `connects`: whom the page's scripts may speak to.
+fn security_policy(connects: &str, host: Option<&str>, frame_origins: &[String]) -> String {
+    let mut policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connects}; \
         img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; \
         require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'self'"
-        .to_owned();
+    );
     if let Some(Authority { name, .. }) = host.and_then(Authority::parse).filter(|host| !host.name.contains(':')) {
         policy += &format!(" http://{name}:* https://{name}:*");
     }
@@ -149,11 +163,11 @@ mod tests {
 
     #[test]
     fn frames_of_the_same_host_are_allowed_on_any_port() {
-        let policy = security_policy(Some("Printer.local:1984"), &["https://ha.example".into()]);
+        let policy = security_policy("'self'", Some("Printer.local:1984"), &["https://ha.example".into()]);
         let ancestors = "frame-ancestors 'self' http://printer.local:* https://printer.local:* https://ha.example";
         assert!(policy.ends_with(ancestors), "{policy}");
-        assert!(security_policy(Some("[::1]:1984"), &[]).ends_with("frame-ancestors 'self'"));
-        assert!(security_policy(Some("x; script-src *"), &[]).ends_with("frame-ancestors 'self'"));
+        assert!(security_policy("'self'", Some("[::1]:1984"), &[]).ends_with("frame-ancestors 'self'"));
+        assert!(security_policy("'self'", Some("x; script-src *"), &[]).ends_with("frame-ancestors 'self'"));
     }
 
     #[test]
@@ -165,10 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn every_packed_file_is_what_was_written() {
+    fn every_packed_file_is_what_was_written_but_for_lines_of_comment() {
         for file in FILES.iter().filter(|file| file.content_type != HTML) {
-            let written = std::fs::read(format!("src/web{}", file.path)).unwrap();
-            assert_eq!(unpacked(file.bytes), written, "{}", file.path);
+            let written = std::fs::read_to_string(format!("src/web{}", file.path)).unwrap();
+            let packed = String::from_utf8(unpacked(file.bytes)).unwrap();
+            let mut packed = packed.lines().peekable();
+            for line in written.lines() {
+                if packed.next_if_eq(&line).is_none() {
+                    let line = line.trim();
+                    assert!(file.content_type == SCRIPT && line.starts_with('/'), "{}: {line}", file.path);
+                }
+            }
+            assert_eq!(packed.next(), None, "{}", file.path);
         }
     }
 

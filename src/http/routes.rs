@@ -5,7 +5,7 @@ use super::request::Request;
 use super::response::Response;
 use super::session::{self, Target};
 use super::tls::Tls;
-use super::{Services, info, pages, streams, webrtc};
+use super::{Services, info, pages, share, streams, webrtc};
 use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct App {
 }
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.
-const NOT_HERE: [&str; 22] = [
+const NOT_HERE: [&str; 21] = [
     "config",
     "exit",
     "ffmpeg",
@@ -45,7 +45,6 @@ const NOT_HERE: [&str; 22] = [
     "stream.ts",
     "stream.y4m",
     "streams.dot",
-    "webtorrent",
 ];
 
 pub async fn answer(app: &App, request: Request) -> Response {
@@ -69,6 +68,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
     match path.as_str() {
         "/api" => info::api(app, &request),
         "/api/streams" => streams::answer(app, request).await,
+        "/api/webtorrent" => share::answer(app, &request).await,
         "/ca.crt" => only_get(&request).unwrap_or_else(|| info::authority(app)),
         "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
         "/api/log" => info::log(app, &request),

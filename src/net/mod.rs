@@ -20,3 +20,4 @@ pub mod tls;
 pub mod turn;
 pub mod udp;
 pub mod watch;
+pub mod websocket;

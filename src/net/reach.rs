@@ -129,13 +129,21 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// Our address towards the other end: the one by which it can reach us too.
-    pub fn local(&self) -> Option<IpAddr> {
-        let socket = match self {
+    fn socket(&self) -> &TcpStream {
+        match self {
             Connection::Plain(stream) => stream,
             Connection::Tls(stream) => tls::inner(stream),
-        };
-        socket.local_addr().ok().map(|address| address.ip().to_canonical())
+        }
+    }
+
+    /// Our address towards the other end: the one by which it can reach us too.
+    pub fn local(&self) -> Option<IpAddr> {
+        self.socket().local_addr().ok().map(|address| address.ip().to_canonical())
+    }
+
+    /// The other end.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.socket().peer_addr().ok()
     }
 }
 

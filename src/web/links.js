@@ -5,6 +5,7 @@ const $ = (id) => document.getElementById(id);
 const src = new URLSearchParams(location.search).get('src') ?? '';
 const here = new URL('.', location.href);
 const SAID_MS = 2500;
+const ASK_MS = 5000;
 
 /** An element with texts and elements in it. */
 function make(tag, className, ...parts) {
@@ -110,6 +111,45 @@ function row([title, text, purpose, isPage]) {
     make('p', 'quiet', purpose));
 }
 
+const KINDS = [
+  ['src', 'Link to watch', 'Whoever has it sees this stream, wherever they are, until you end it.'],
+  ['dst', 'Link to send', 'Whoever has it can be this stream’s camera, wherever they are, until you end it.'],
+];
+const FILES = 'webtorrent.html and webtorrent.js, share.js, publish.js, porthole.js, style.css, icon.svg';
+
+/** Share links of this stream, and buttons to make and end them. */
+async function showShares(base) {
+  const ask = (kind, method) => fetch(`api/webtorrent?${kind}=${encodeURIComponent(src)}`, { method, cache: 'no-store', signal: AbortSignal.timeout(ASK_MS) });
+  const rows = [];
+  for (const [kind, title, purpose] of KINDS) {
+    const response = await ask(kind, 'GET');
+    const change = (word, method) => {
+      const button = make('button', '', word);
+      button.type = 'button';
+      button.setAttribute('aria-label', `${word}: ${title}`);
+      button.addEventListener('click', async () => {
+        const changed = await ask(kind, method);
+        if (!changed.ok) say((await changed.text()).trim());
+        showShares(base);
+      });
+      return button;
+    };
+    if (response.ok) {
+      const item = row([title, base + (await response.json()).link, purpose, true]);
+      item.querySelector('.buttons').append(change('End', 'DELETE'));
+      rows.push(item);
+    } else {
+      const text = (await response.text()).trim();
+      if (text.startsWith('share links are off')) return $('shares').replaceChildren(make('p', 'quiet', `For people outside of this network, ${text}`));
+      rows.push(make('li', 'case', make('div', 'line', make('strong', 'name', title), make('span', 'buttons', change('Make one', 'POST'))), make('p', 'quiet', purpose)));
+    }
+  }
+  const list = await fetch('api/webtorrent', { cache: 'no-store', signal: AbortSignal.timeout(ASK_MS) });
+  const troubles = list.ok ? (await list.json()).trackers.flatMap(({ error }) => (error ? make('p', 'notice', `A tracker, which passes on visitors’ calls, is of no use now: ${error}`) : [])) : [];
+  $('shares').replaceChildren(make('h2', '', 'From outside'), ...troubles, make('ul', 'rows', ...rows),
+    make('p', 'quiet', `The picture needs no open port, but a visitor’s browser has to load the page itself: where this address does not reach them, put ${FILES} of this relay on any HTTPS web space, and what stands behind the # after webtorrent.html there.`));
+}
+
 function show(base) {
   const first = linksOf(src, base)[0][1][0];
   const code = draw(first[1]);
@@ -117,6 +157,7 @@ function show(base) {
     make('div', '', make('h2', '', 'On your phone'), make('p', '', 'Scan this to watch there. The phone must be in the same network as the relay.')));
   const sections = linksOf(src, base).map(([heading, links]) => make('section', '', make('h2', '', heading), make('ul', 'rows', ...links.map(row))));
   $('sections').replaceChildren(scan, ...sections);
+  showShares(base).catch(() => $('shares').replaceChildren());
 }
 
 const bracket = (ip) => (ip.includes(':') ? `[${ip}]` : ip);

@@ -1,5 +1,6 @@
 //! Cargo's build script: packs the pages' scripts, style and icon by gzip, as they lie in the binary. A board's flash
-//! memory and its network both gain by it. HTML stays as it is, because servers are written into its head.
+//! memory and its network both gain by it. Lines of scripts that are a comment and nothing else are left out. HTML stays
+//! as it is, because servers are written into its head.
 use flate2::{Compression, GzBuilder};
 use std::error::Error;
 use std::io::Write;
@@ -20,8 +21,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = path.file_name().ok_or("a file of the pages has no name")?.to_string_lossy();
         // no time and no name in the header: the same pages give the same bytes
         let mut packed = GzBuilder::new().write(Vec::new(), Compression::best());
-        packed.write_all(&fs::read(&path)?)?;
+        let text = fs::read_to_string(&path)?;
+        let is_script = path.extension().is_some_and(|extension| extension == "js");
+        for line in text.split_inclusive('\n').filter(|line| !(is_script && is_comment(line))) {
+            packed.write_all(line.as_bytes())?;
+        }
         fs::write(Path::new(&out).join(format!("{name}.gz")), packed.finish()?)?;
     }
     Ok(())
+}
+
+fn is_comment(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with("//") || line.starts_with("/**") && line.ends_with("*/")
 }

@@ -81,7 +81,7 @@ export class Peer extends EventTarget {
 
   constructor(options) {
     super();
-    /** `src` or `dst`; the others as the element's attributes. */
+    /** `src` or `dst`; the others as the element's attributes; `socket()` stands in for the relay's WebSocket. */
     this.options = options;
     this.relay = new URL(options.relay ?? OWN, document.baseURI);
     this.state = 'stopped';
@@ -284,7 +284,7 @@ export class Peer extends EventTarget {
     const url = this.#url('api/ws');
     url.protocol = url.protocol.replace('http', 'ws');
     return new Promise((resolve, reject) => {
-      const socket = (this.#socket = new WebSocket(url));
+      const socket = (this.#socket = this.options.socket?.() ?? new WebSocket(url));
       const queued = [];
       let opened = false;
       const send = (type, value) => {
@@ -346,7 +346,7 @@ export class Peer extends EventTarget {
 
   /** What the doctor says about this session, else about this stream, else about the machine. */
   async #diagnose(refused) {
-    const report = await doctorOf(this.relay);
+    const report = !this.options.socket && await doctorOf(this.relay);
     if (!report) return null;
     const name = this.options.dst ?? this.options.src;
     const mine = ({ id }) => id && this.id?.startsWith(id);
@@ -871,7 +871,7 @@ export class PortholeElement extends HTMLElement {
     this.#parts.video.disablePictureInPicture = bare;
     this.#player = new PortholePlayer(this.#parts.video, {
       src, relay: this.getAttribute('relay') ?? OWN, signal: this.getAttribute('signal'), tcp: this.hasAttribute('tcp'),
-      audio: !this.hasAttribute('silent'), talk: !bare, inspect: this.hasAttribute('inspect'),
+      audio: !this.hasAttribute('silent'), talk: !bare, inspect: this.hasAttribute('inspect'), ...this.options,
     });
     this.#parts.doctor.href = new URL('doctor.html', this.#player.relay);
     this.#player.addEventListener('state', () => { this.#show(); this.dispatchEvent(new Event('state')); });

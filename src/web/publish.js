@@ -5,8 +5,10 @@ import { Peer } from './porthole.js';
 const WATCH_MS = 2000;
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
-const dst = query.get('dst') ?? '';
-const wanted = (query.get('media') ?? '').split(/[^a-z]+/).filter(Boolean);
+// what a share link's page sends; null where it watches
+const shared = location.pathname.endsWith('/webtorrent.html') && ((await import('./webtorrent.js')).open() ?? null);
+const dst = shared?.name ?? query.get('dst') ?? '';
+const wanted = (shared?.media ?? query.get('media') ?? '').split(/[^a-z]+/).filter(Boolean);
 const modes = (query.get('mode') ?? '').split(/[^a-z]+/);
 const WORDS = { stopped: 'stopped', connecting: 'connecting', waiting: 'waiting', playing: 'sending', failed: 'not sending' };
 const WAITS = 'Somebody else sends to this stream. This page is connected and waits: its turn comes by itself when they have stopped.';
@@ -14,7 +16,7 @@ const NONE = 'none';
 let publisher = null;
 let media = null; // what was asked for, such as ['camera', 'microphone']
 let awake = null;
-window.porthole = { state: 'stopped' };
+window.porthole ??= { state: 'stopped' };
 
 /** Sends tracks of a MediaStream: `new Publisher(stream, { dst, signal, tcp })`. */
 class Publisher extends Peer {
@@ -96,7 +98,7 @@ function showFigures() {
 }
 
 async function countWatchers() {
-  if (!publisher || document.hidden) return;
+  if (!publisher || document.hidden || shared) return;
   try {
     const response = await fetch(`api/streams?src=${encodeURIComponent(dst)}`, { signal: AbortSignal.timeout(WATCH_MS), cache: 'no-store' });
     const count = response.ok ? (await response.json()).consumers?.length ?? 0 : 0;
@@ -175,7 +177,7 @@ async function send(choice) {
   say('Asking the browser for its camera…');
   const stream = await open();
   if (!stream) return;
-  publisher = window.porthole = new Publisher(stream, { dst, signal: modes.includes('ws') ? 'ws' : modes.includes('whip') ? 'whep' : null, tcp: modes.includes('tcp'), inspect: true });
+  publisher = window.porthole = new Publisher(stream, { dst, signal: modes.includes('ws') ? 'ws' : modes.includes('whip') ? 'whep' : null, tcp: modes.includes('tcp'), inspect: !shared, ...shared?.options });
   publisher.addEventListener('state', showState);
   publisher.addEventListener('stats', () => {
     showState();
@@ -207,20 +209,24 @@ $('cameras').addEventListener('change', change);
 $('microphones').addEventListener('change', change);
 setInterval(countWatchers, WATCH_MS);
 
-$('name').textContent = dst ? `Send to ${dst}` : 'Send';
-document.title = `Send to ${dst} · Porthole`;
-if (!dst) {
-  say('The address names no stream: it should end in ?dst=NAME.');
-  $('choice').hidden = true;
-} else if (!isSecureContext || !navigator.mediaDevices) {
-  say(`This page was opened as ${location.origin}, which is not a secure context, and browsers give a camera or screen to secure pages only. Open it over https://, or on the relay’s own machine as http://localhost:${location.port || 80}/.`);
-  $('choice').hidden = true;
-  $('trust').hidden = false;
-  window.porthole = { state: 'insecure' };
-} else {
-  $('display').hidden = !navigator.mediaDevices.getDisplayMedia;
-  navigator.mediaDevices.addEventListener('devicechange', () => publisher && listDevices());
-  say('Choose what to send.');
-  if (wanted.includes('camera') || wanted.includes('microphone')) send(wanted);
-  else if (wanted.includes('display')) say('Press “Send screen”: browsers show the choice of screens only after a tap.');
+if (shared !== null) begin();
+
+function begin() {
+  $('name').textContent = dst ? `Send to ${dst}` : 'Send';
+  document.title = `Send to ${dst} · Porthole`;
+  if (!dst) {
+    say('The address names no stream: it should end in ?dst=NAME.');
+    $('choice').hidden = true;
+  } else if (!isSecureContext || !navigator.mediaDevices) {
+    say(`This page was opened as ${location.origin}, which is not a secure context, and browsers give a camera or screen to secure pages only. Open it over https://, or on the relay’s own machine as http://localhost:${location.port || 80}/.`);
+    $('choice').hidden = true;
+    $('trust').hidden = Boolean(shared);
+    window.porthole = { state: 'insecure' };
+  } else {
+    $('display').hidden = !navigator.mediaDevices.getDisplayMedia;
+    navigator.mediaDevices.addEventListener('devicechange', () => publisher && listDevices());
+    say('Choose what to send.');
+    if (wanted.includes('camera') || wanted.includes('microphone')) send(wanted);
+    else if (wanted.includes('display')) say('Press “Send screen”: browsers show the choice of screens only after a tap.');
+  }
 }

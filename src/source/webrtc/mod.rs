@@ -14,6 +14,7 @@ use crate::net::fetch::{self, Reply};
 use crate::net::interfaces;
 use crate::net::reach::{self, Connection, Place};
 use crate::net::tls::Trust;
+use crate::net::websocket;
 use crate::rtc::digest::Digest;
 use call::{Call, Event, SIGNALLING};
 use dialect::{Dialect, Input, Step};
@@ -29,7 +30,6 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::Message;
-use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
 use url::Target;
 use ways::Ways;
@@ -372,23 +372,6 @@ impl Line {
 
 /// Opens the WebSocket.
 async fn connect(place: Place, trust: Trust) -> Result<Done, String> {
-    let at = place.authority();
-    let scheme = if place.secure { "wss" } else { "ws" };
-    let mut request = format!("{scheme}://{at}{}", place.path)
-        .into_client_request()
-        .map_err(|error| format!("{at}: the URL cannot be asked for ({error})"))?;
-    if let Some(login) = place.basic().and_then(|login| login.parse().ok()) {
-        request.headers_mut().insert("authorization", login);
-    }
-    let opening = async {
-        let connection = reach::open(&place, trust).await?;
-        let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_FRAME));
-        let opened = tokio_tungstenite::client_async_with_config(request, connection, Some(config)).await;
-        let (socket, _) = opened.map_err(|error| format!("{at}: no WebSocket there: {error}"))?;
-        Ok(Done::Connected(Box::new(socket)))
-    };
-    match timeout(SIGNALLING, opening).await {
-        Ok(opened) => opened,
-        Err(_) => Err(format!("{at}: the WebSocket did not open within {} s", SIGNALLING.as_secs())),
-    }
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_FRAME));
+    Ok(Done::Connected(Box::new(websocket::open(&place, trust, config).await?)))
 }
