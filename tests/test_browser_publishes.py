@@ -171,7 +171,7 @@ def test_a_microphone_that_is_taken_away_goes_and_the_picture_stays(porthole, ne
     publisher.select_option("#microphones", "none")
     until(publisher, "porthole.media.getAudioTracks().length === 0", 5000)
     wait_until_playing(publisher)
-    eventually(lambda: [m for p in relay.stream("door")["producers"] for m in p.get("medias", [])] == ["video, recvonly, H264"], 5, "the relay gets the picture alone")
+    eventually(lambda: [m for p in relay.stream("door")["producers"] for m in p.get("medias", [])] == ["video, recvonly, H264", "audio, sendonly, OPUS/48000/2"], 5, "the relay gets the picture alone, and the page hears")
 
 
 def test_a_screen_is_published_with_its_sound(porthole, new_page):

@@ -14,6 +14,7 @@ mod public;
 mod publishers;
 mod pulse;
 mod relayed;
+mod reoffer;
 mod report;
 mod send;
 mod sessions;
@@ -449,6 +450,8 @@ impl Engine {
         let now = Instant::now();
         match command {
             Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
+            Command::Reoffer { id, sdp, reply } => drop(reply.send(self.on_reoffer(&id, &sdp, now))),
+            Command::Turns { id, reply } => drop(reply.send(self.on_turns(&id))),
             Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
             Command::LateCandidates { id, reply } => self.on_late_candidates(&id, reply),
             Command::Close { id, reply } => drop(reply.send(self.on_close(&id))),

@@ -3,7 +3,7 @@ use super::Engine;
 use super::lifecycle::source_failed;
 use super::peer::{Budget, Loss, Origin, Peer, Sender};
 use super::sessions::short;
-use super::streams::{WAITING_DEADLINE, Waiting};
+use super::streams::{Stream, WAITING_DEADLINE, Waiting};
 use super::track::Track;
 use super::trickle::add_candidates;
 use super::{new_key, stream_not_found};
@@ -12,6 +12,7 @@ use crate::media::codec::Kind;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
+use crate::rtc::renegotiate::Agreement;
 use crate::rtc::sdp::{self, Hash, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
@@ -125,17 +126,11 @@ impl Engine {
 
     fn answer_viewer(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
         let stream = self.streams.get(&offer.stream).ok_or_else(stream_not_found)?;
-        let live = stream.is_live().then(|| stream.tracks());
-        let infos: Option<Vec<TrackInfo>> =
-            live.as_ref().map(|keys| keys.iter().filter_map(|key| Some(self.tracks.get(key)?.info.clone())).collect());
-        let backchannel = self.backchannel(stream);
-        let accepted = negotiate::viewer(remote, infos.as_deref(), backchannel.as_deref())
-            .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
+        let accepted = self.accept_viewer(stream, remote)?;
         let mut senders = Vec::new();
         let mut ssrcs = Vec::new();
         for media in &accepted {
-            let pair =
-                Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: (media.kind == Kind::Video).then(|| self.random_ssrc()) };
+            let pair = self.new_ssrcs(media.kind);
             ssrcs.push(pair);
             if media.direction.sends() {
                 senders.push(self.new_sender(media, pair));
@@ -144,7 +139,7 @@ impl Engine {
         let key = new_key(&mut self.next_key);
         let (mut peer, answer) = self.new_session(key, offer, remote, (&accepted, Side::Viewer), &ssrcs, now)?;
         peer.senders = senders;
-        peer.intake.receivers = self.receivers(remote, &accepted);
+        peer.intake.receivers = incoming(remote, &accepted).into_iter().map(|media| self.receiver(media)).collect();
         self.insert_peer(key, peer);
         if let Some(stream) = self.streams.get_mut(&offer.stream) {
             stream.viewers.push(key);
@@ -154,6 +149,16 @@ impl Engine {
         Ok(answer)
     }
 
+    /// What is accepted of a viewer's offer, by the tracks and the loudspeaker that the stream has now.
+    pub(super) fn accept_viewer(&self, stream: &Stream, remote: &Remote) -> Result<Vec<Accepted>, Error> {
+        let live = stream.is_live().then(|| stream.tracks());
+        let infos: Option<Vec<TrackInfo>> =
+            live.as_ref().map(|keys| keys.iter().filter_map(|key| Some(self.tracks.get(key)?.info.clone())).collect());
+        let backchannel = self.backchannel(stream);
+        negotiate::viewer(remote, infos.as_deref(), backchannel.as_deref())
+            .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))
+    }
+
     fn answer_publisher(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
         self.admit_publisher(&offer.stream)?;
         let accepted = negotiate::publisher(remote)
@@ -161,43 +166,32 @@ impl Engine {
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = new_key(&mut self.next_key);
         let (mut peer, answer) = self.new_session(key, offer, remote, (&accepted, Side::Publisher), &ssrcs, now)?;
-        peer.intake.receivers = self.receivers(remote, &accepted);
+        peer.intake.receivers = incoming(remote, &accepted).into_iter().map(|media| self.receiver(media)).collect();
         let plays = accepted.iter().zip(&ssrcs).filter(|(media, _)| media.direction.sends());
         peer.senders = plays.map(|(media, pair)| self.new_sender(media, *pair)).collect();
         self.insert_peer(key, peer);
         Ok(answer)
     }
 
-    /// What the peer sends: each m-line with a track of its own.
-    fn receivers(&mut self, remote: &Remote, accepted: &[Accepted]) -> Vec<Receiver> {
-        accepted
-            .iter()
-            .filter(|media| media.direction.receives())
-            .filter_map(|media| {
-                let codec = media.codecs.first()?;
-                let section = remote.medias.get(media.media)?;
-                let track = new_key(&mut self.next_key);
-                let info = TrackInfo { codec: codec.codec, fmtp: codec.fmtp.clone() };
-                self.add_track(track, Track::new(info, codec.pli));
-                let agreed = Agreed {
-                    codec: codec.codec,
-                    payload_type: codec.payload_type,
-                    rtx_payload_type: codec.rtx,
-                    ssrc: section.ssrcs.first().copied(),
-                    nack: codec.nack,
-                };
-                Some(Receiver::new(Inbound::new(agreed), track))
-            })
-            .collect()
+    /// What one m-line brings, with a track of its own.
+    pub(super) fn receiver(&mut self, incoming: Incoming) -> Receiver {
+        let track = new_key(&mut self.next_key);
+        self.add_track(track, Track::new(incoming.info, incoming.asks));
+        Receiver::new(Inbound::new(incoming.agreed), track)
     }
 
-    fn new_sender(&self, media: &Accepted, ssrcs: Ssrcs) -> Sender {
+    pub(super) fn new_ssrcs(&self, kind: Kind) -> Ssrcs {
+        Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: (kind == Kind::Video).then(|| self.random_ssrc()) }
+    }
+
+    pub(super) fn new_sender(&self, media: &Accepted, ssrcs: Ssrcs) -> Sender {
         let mut random = [0; 8];
         let _ = self.identity.fill(&mut random);
         let seq = u16::from_be_bytes([random[0], random[1]]);
         let timestamp = u32::from_be_bytes([random[2], random[3], random[4], random[5]]);
         let rate = media.codecs.first().map_or(90_000, |codec| codec.codec.clock_rate());
         Sender {
+            media: media.media,
             kind: media.kind,
             codecs: media.codecs.clone(),
             ssrc: ssrcs.ssrc,
@@ -267,13 +261,15 @@ impl Engine {
         if remote.fingerprint.hash != Hash::Sha256 {
             return Err(Error::new(ErrorKind::BadRequest, "a=fingerprint: only sha-256 is supported"));
         }
-        let setup = remote.setup.reply();
+        let mut session_id = [0; 8];
+        let _ = self.identity.fill(&mut session_id);
+        let agreement = Agreement::new(u64::from_be_bytes(session_id) >> 2, remote, accepted);
         let credentials = self.new_credentials()?;
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
             fingerprint: remote.fingerprint.bytes.clone(),
         };
-        let active = setup == Setup::Active;
+        let active = agreement.setup == Setup::Active;
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)
             .map_err(internal)?;
         let id = self.new_id()?;
@@ -285,29 +281,14 @@ impl Engine {
         }
         let candidates = self.candidate_lines(relay, offer.host);
         let advertised = self.advertised(&candidates);
-        let mut session_id = [0; 8];
-        let _ = self.identity.fill(&mut session_id);
         let publishes = side == Side::Publisher;
-        let local = Local {
-            session_id: u64::from_be_bytes(session_id) >> 2,
-            version: 1,
-            ufrag: &credentials.ufrag,
-            pwd: &credentials.pwd,
-            fingerprint: &format!("sha-256 {}", self.identity.fingerprint),
-            setup,
-            candidates: &candidates,
-            ssrcs,
-            cname: "porthole",
-            stream_id: "porthole",
-            extensions: if publishes { &[twcc::EXTENSION] } else { &[] },
-            transport_cc: publishes,
-        };
-        let sdp = answer::write(remote, accepted, &local);
+        let sdp = self.write_answer(remote, accepted, (&agreement, publishes), &credentials, &candidates, ssrcs);
         let mut peer = Box::new(Peer {
             id: id.clone(),
             stream: offer.stream.clone(),
             publishes,
             session,
+            agreement,
             senders: Vec::new(),
             intake: Intake {
                 receivers: Vec::new(),
@@ -336,15 +317,45 @@ impl Engine {
             remotes: Vec::new(),
             hidden: Vec::new(),
             late: None,
+            turns: None,
+            refused: None,
             advertised,
             remote: RemoteCandidates::default(),
         });
         self.by_ufrag.insert(credentials.ufrag, key);
         self.by_id.insert(id.clone(), key);
         add_candidates(&mut self.wire, &mut peer, &remote.candidates, now);
+        let talks = !publishes && accepted.iter().any(|media| media.direction.receives());
         let more = relay.is_some_and(|number| self.wire.relays.is_allocating(number));
-        let answer = Answer { id, sdp, candidates, more, etag: peer.etag() };
+        let answer = Answer { id, sdp, candidates, more, etag: peer.etag(), talks };
         Ok((peer, answer))
+    }
+
+    /// Our answer in a session that publishes or views.
+    pub(super) fn write_answer(
+        &self,
+        remote: &Remote,
+        accepted: &[Accepted],
+        (agreement, publishes): (&Agreement, bool),
+        credentials: &Credentials,
+        candidates: &[String],
+        ssrcs: &[Ssrcs],
+    ) -> String {
+        let local = Local {
+            session_id: agreement.session_id,
+            version: agreement.version,
+            ufrag: &credentials.ufrag,
+            pwd: &credentials.pwd,
+            fingerprint: &format!("sha-256 {}", self.identity.fingerprint),
+            setup: agreement.setup,
+            candidates,
+            ssrcs,
+            cname: "porthole",
+            stream_id: "porthole",
+            extensions: if publishes { &[twcc::EXTENSION] } else { &[] },
+            transport_cc: publishes,
+        };
+        answer::write(remote, accepted, &local)
     }
 
     fn insert_peer(&mut self, key: u32, peer: Box<Peer>) {
@@ -361,6 +372,32 @@ impl Engine {
 enum Ready {
     Now(Box<Remote>, Side),
     WhenLive,
+}
+
+/// An m-line in which the peer sends.
+pub(super) struct Incoming {
+    pub agreed: Agreed,
+    info: TrackInfo,
+    /// It can be asked for keyframes.
+    asks: bool,
+}
+
+/// What the peer sends, m-line by m-line.
+pub(super) fn incoming(remote: &Remote, accepted: &[Accepted]) -> Vec<Incoming> {
+    let sent = accepted.iter().filter(|media| media.direction.receives());
+    sent.filter_map(|media| {
+        let codec = media.codecs.first()?;
+        let agreed = Agreed {
+            codec: codec.codec,
+            payload_type: codec.payload_type,
+            rtx_payload_type: codec.rtx,
+            ssrc: remote.medias.get(media.media)?.ssrcs.first().copied(),
+            nack: codec.nack,
+        };
+        let info = TrackInfo { codec: codec.codec, fmtp: codec.fmtp.clone() };
+        Some(Incoming { agreed, info, asks: codec.pli })
+    })
+    .collect()
 }
 
 /// Number of the transport-wide sequence number extension, where a publisher's m-line offers it.

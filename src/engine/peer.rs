@@ -6,6 +6,7 @@ use crate::media::codec::Kind;
 use crate::net::route::{Datagram, Socket};
 use crate::rtc::negotiate;
 use crate::rtc::ntp::ntp_at;
+use crate::rtc::renegotiate::Agreement;
 use crate::rtc::rtcp::{self, ReportBlock};
 use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Sender and receiver reports go out this often.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ pub const REPLAY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What one m-line of a viewer is sent.
 pub struct Sender {
+    /// Index of the m-line in the peer's offers.
+    pub media: usize,
     pub kind: Kind,
     /// What the viewer takes, in our order.
     pub codecs: Vec<RemoteCodec>,
@@ -74,13 +77,14 @@ impl Sender {
             Some((*key, negotiate::pick(&track.info, &self.codecs)?))
         });
         match found {
-            Some((key, codec)) if self.track != Some(key) => {
+            Some((key, codec)) => {
                 self.payload_type = codec.payload_type;
                 self.rtx_payload_type = codec.rtx.filter(|_| self.rtx_ssrc.is_some());
-                self.track = Some(key);
-                self.outbound.stop();
+                if self.track != Some(key) {
+                    self.track = Some(key);
+                    self.outbound.stop();
+                }
             }
-            Some(_) => {}
             None => {
                 self.track = None;
                 self.outbound.stop();
@@ -116,6 +120,8 @@ pub struct Peer {
     pub stream: String,
     pub publishes: bool,
     pub session: Session,
+    /// What both sides have described so far.
+    pub agreement: Agreement,
     pub senders: Vec<Sender>,
     /// What it sends: nothing, if it only watches.
     pub intake: Intake,
@@ -140,6 +146,10 @@ pub struct Peer {
     pub hidden: Vec<Hidden>,
     /// Who wants to hear of candidates that come after the answer.
     pub late: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
+    /// Who wants to hear whether what this viewer says goes on (true) or somebody else talks.
+    pub turns: Option<mpsc::Sender<bool>>,
+    /// When what it says was last refused.
+    pub refused: Option<Instant>,
     /// What the peer was told of us, shared by all peers that were told the same.
     pub advertised: Arc<Advertised>,
     /// What it told of itself.
@@ -149,6 +159,20 @@ pub struct Peer {
 impl Peer {
     pub fn etag(&self) -> String {
         format!("\"{}-{}\"", &self.id[..16.min(self.id.len())], self.generation)
+    }
+
+    /// Tells a talker whether what it says is heard.
+    pub fn tell_turn(&mut self, heard: bool) {
+        if let Some(turns) = &self.turns
+            && let Err(mpsc::error::TrySendError::Closed(_)) = turns.try_send(heard)
+        {
+            self.turns = None;
+        }
+    }
+
+    /// A viewer with a microphone.
+    pub fn talks(&self) -> bool {
+        !self.publishes && !self.intake.receivers.is_empty()
     }
 
     /// When this peer needs attention.

@@ -7,9 +7,14 @@ use super::streams::Stream;
 use crate::media::codec::{Codec, Kind};
 use crate::media::packet::Packet;
 use crate::source::{Sound, SourceRequest};
-use crate::stream::floor::Turn;
+use crate::stream::floor::{SILENCE, Turn};
+use crate::stream::relay::Error;
 use serde_json::{Value, json};
 use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Turns that wait to be told to one talker; of those beyond it is not told.
+const TURNS_QUEUE: usize = 4;
 
 impl Engine {
     /// What the stream's loudspeaker takes, best first: empty where it has none, `None` while nobody knows.
@@ -27,39 +32,77 @@ impl Engine {
     pub(super) fn report(&self, stream: &Stream, now: Instant) -> Value {
         let mut value = report::stream(stream, &self.peers, &self.tracks);
         let available = self.backchannel(stream).is_some_and(|codecs| !codecs.is_empty());
-        value["talk"] = json!({"available": available, "busy": stream.floor.talker(now).is_some()});
+        value["talk"] = json!({"available": available, "busy": available && stream.floor.talker(now).is_some()});
         value
+    }
+
+    /// Does the stream's loudspeaker take sound in this codec?
+    fn hears(&self, stream: &Stream, codec: Codec) -> bool {
+        match stream.publisher.as_ref().and_then(|(key, _)| self.peers.get(key)) {
+            Some(peer) => {
+                let audio = peer.senders.iter().filter(|sender| sender.kind == Kind::Audio);
+                audio.flat_map(|sender| &sender.codecs).any(|taken| taken.codec == codec)
+            }
+            None => loudspeaker(stream).is_some_and(|running| running.backchannel.contains(&codec)),
+        }
     }
 
     /// A viewer's microphone sent a packet.
     pub(super) fn on_sound(&mut self, key: u32, track: u32, packet: Option<Packet>, now: Instant) {
-        let Some((packet, peer)) = packet.zip(self.peers.get(&key)) else { return };
-        let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
-        let Some(ear) = self.tracks.get_mut(&track) else { return };
-        let turn = stream.floor.speak(key, now);
-        if turn == Turn::Refused {
+        // Some decoders take a packet without sound for the end of all sound.
+        let Some(packet) = packet.filter(|packet| !packet.payload.is_empty()) else { return };
+        let Some(peer) = self.peers.get(&key) else { return };
+        let Some(codec) = self.tracks.get(&track).map(|ear| ear.info.codec) else { return };
+        // What nobody hears keeps nobody from talking.
+        if !self.streams.get(&peer.stream).is_some_and(|stream| self.hears(stream, codec)) {
             return;
         }
-        let codec = ear.info.codec;
-        if turn == Turn::Begins {
-            log::info!(target: "webrtc", "talk begins stream={:?} session={} codec={codec}", peer.stream, short(&peer.id));
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
+        let turn = stream.floor.speak(key, now);
+        let waited = peer.refused.filter(|at| now.saturating_duration_since(*at) < SILENCE).is_some();
+        match turn {
+            Turn::Refused => {
+                peer.refused = Some(now);
+                if !waited {
+                    let (name, id) = (&peer.stream, short(&peer.id));
+                    log::info!(target: "webrtc", "talk refused, somebody else talks stream={name:?} session={id}");
+                    peer.tell_turn(false);
+                }
+                return;
+            }
+            Turn::Begins => {
+                let (name, id) = (&peer.stream, short(&peer.id));
+                log::info!(target: "webrtc", "talk begins stream={name:?} session={id} codec={codec}");
+                peer.refused = None;
+                if waited {
+                    peer.tell_turn(true);
+                }
+            }
+            Turn::Goes => {}
         }
-        match &stream.publisher {
-            Some((publisher, _)) => {
-                let publisher = *publisher;
+        if let Some((publisher, _)) = stream.publisher {
+            if let Some(ear) = self.tracks.get_mut(&track) {
                 ear.push(packet, now);
-                if turn == Turn::Begins {
-                    self.let_hear(publisher, track);
-                }
             }
-            None => {
-                let sound = Sound { talker: key, codec, timestamp: packet.timestamp, payload: packet.payload };
-                if let Some(running) = loudspeaker(stream).filter(|running| running.backchannel.contains(&codec)) {
-                    // A full queue belongs to a camera that takes nothing; old sound is of no use to it.
-                    let _ = running.requests.try_send(SourceRequest::Sound(sound));
-                }
+            if turn == Turn::Begins {
+                self.let_hear(publisher, track);
             }
+        } else if let Some(running) = loudspeaker(stream) {
+            let sound = Sound { talker: key, codec, timestamp: packet.timestamp, payload: packet.payload };
+            // A full queue belongs to a camera that takes nothing; old sound is of no use to it.
+            let _ = running.requests.try_send(SourceRequest::Sound(sound));
         }
+    }
+
+    /// Tells from now on how a viewer's words fare.
+    pub(super) fn on_turns(&mut self, id: &str) -> Result<mpsc::Receiver<bool>, Error> {
+        let key = self.key_of(id)?;
+        let (sender, receiver) = mpsc::channel(TURNS_QUEUE);
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.turns = Some(sender);
+        }
+        Ok(receiver)
     }
 
     /// A publisher hears this microphone, and no other.

@@ -124,3 +124,51 @@ async fn a_stream_that_is_deleted_keeps_its_viewers_and_goes_with_the_last() {
     engine.on_close(&answer.id).unwrap();
     assert!(engine.streams.is_empty());
 }
+
+#[tokio::test]
+async fn a_further_offer_adds_or_removes_a_microphone_and_leaves_the_rest_as_it_is() {
+    let mut engine = engine("{door: }");
+    let answer = view(&mut engine, "door");
+    let key = engine.by_id[&answer.id];
+    let ssrcs = |engine: &Engine| engine.peers[&key].senders.iter().map(|s| (s.media, s.ssrc)).collect::<Vec<_>>();
+    let before = ssrcs(&engine);
+    let (picture, sound) = OFFER.split_once("m=audio").unwrap();
+    let talks = format!("{picture}m=audio{}", sound.replace("recvonly", "sendrecv"));
+    let mut microphone = None;
+    for (offer, microphones) in [(talks.as_str(), 1), (&talks, 1), (OFFER, 0), (&talks, 1)] {
+        let again = engine.on_reoffer(&answer.id, offer, Instant::now()).unwrap().expect("the same session");
+        assert_eq!((&again.id, again.talks, again.candidates.len()), (&answer.id, microphones == 1, 0));
+        assert_eq!((engine.peers[&key].intake.receivers.len(), engine.tracks.len()), (microphones, microphones));
+        assert_eq!(ssrcs(&engine), before);
+        let track = engine.peers[&key].intake.receivers.first().map(|receiver| receiver.track);
+        assert_eq!(microphone.is_some() && track.is_some(), microphone == track && track.is_some(), "it is kept");
+        microphone = track;
+    }
+    let other = OFFER.replace("a=ice-ufrag:", "a=ice-ufrag:x");
+    assert!(engine.on_reoffer(&answer.id, &other, Instant::now()).unwrap().is_none());
+    engine.on_close(&answer.id).unwrap();
+    assert!(engine.on_reoffer(&answer.id, &talks, Instant::now()).unwrap().is_none());
+    assert!(engine.tracks.is_empty());
+    nothing_left(&engine);
+}
+
+#[tokio::test]
+async fn a_publisher_may_begin_to_hear_but_not_change_what_it_sends() {
+    let hears = include_str!("../../tests/captures/chromium_publisher.sdp");
+    let mut engine = engine("{door: }");
+    let (reply, mut answer) = oneshot::channel();
+    let offer = Offer { sdp: hears.replace("sendrecv", "sendonly"), ..offer("door", Intent::Publish) };
+    engine.on_offer(offer, reply, Instant::now());
+    let answer = answer.try_recv().unwrap().unwrap();
+    let key = engine.by_id[&answer.id];
+    let tracks = |engine: &Engine| engine.peers[&key].intake.receivers.iter().map(|r| r.track).collect::<Vec<_>>();
+    let (before, senders) = (tracks(&engine), engine.peers[&key].senders.len());
+    assert_eq!((before.len(), senders), (2, 0));
+    let again = engine.on_reoffer(&answer.id, hears, Instant::now()).unwrap().expect("the same session");
+    assert!(again.sdp.contains("a=sendrecv") && !again.talks);
+    assert_eq!((tracks(&engine), engine.peers[&key].senders.len()), (before.clone(), 1));
+    let blind = hears.replacen("a=bundle-only\r\n", "", 1).replacen("a=bundle-only\n", "", 1);
+    let error = engine.on_reoffer(&answer.id, &blind, Instant::now()).unwrap_err();
+    assert!(error.message.contains("publish anew"), "{error}");
+    assert_eq!((tracks(&engine), engine.peers[&key].senders.len()), (before, 1));
+}

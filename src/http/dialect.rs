@@ -8,6 +8,8 @@ pub enum Ask {
     Offer {
         dialect: Dialect,
         sdp: String,
+        /// The session whose offer it is, where it is not the first of one.
+        session: Option<String>,
     },
     Candidate(String),
     /// Understood and refused: the text of the `error` message.
@@ -49,9 +51,10 @@ impl Dialect {
 pub fn parse(message: &[u8]) -> Option<Ask> {
     let message: Value = serde_json::from_slice(message).ok()?;
     let value = &message.as_object()?.get("value").cloned().unwrap_or_default();
+    let session = message["session"].as_str();
     Some(match message["type"].as_str().unwrap_or_default() {
-        "webrtc/offer" => offer(Dialect::Bare, value.as_str()),
-        "webrtc" => offer(Dialect::Object, value["sdp"].as_str()),
+        "webrtc/offer" => offer(Dialect::Bare, value.as_str(), session),
+        "webrtc" => offer(Dialect::Object, value["sdp"].as_str(), session),
         "webrtc/candidate" => match value.as_str() {
             // An empty text is the end of candidates; one in a foreign shape or size is no use to anybody.
             Some(line) if !line.is_empty() && line.len() <= MAX_LINE => {
@@ -64,15 +67,22 @@ pub fn parse(message: &[u8]) -> Option<Ask> {
     })
 }
 
-fn offer(dialect: Dialect, sdp: Option<&str>) -> Ask {
+fn offer(dialect: Dialect, sdp: Option<&str>, session: Option<&str>) -> Ask {
     match sdp {
-        Some(sdp) if !sdp.is_empty() => Ask::Offer { dialect, sdp: sdp.to_owned() },
+        Some(sdp) if !sdp.is_empty() => {
+            Ask::Offer { dialect, sdp: sdp.to_owned(), session: session.map(str::to_owned) }
+        }
         _ => Ask::Refused(format!("{}: the message carries no SDP", dialect.request())),
     }
 }
 
 pub fn candidate(line: &str) -> String {
     json!({"type": "webrtc/candidate", "value": line}).to_string()
+}
+
+/// How a talker fares: `busy` when somebody else talks, `free` when what it says is heard after all.
+pub fn turn(heard: bool) -> String {
+    json!({"type": "webrtc/talk", "value": if heard { "free" } else { "busy" }}).to_string()
 }
 
 pub fn error(text: &str) -> String {
@@ -86,11 +96,13 @@ mod tests {
     #[test]
     fn both_dialects_carry_an_offer() {
         let bare = parse(br#"{"type":"webrtc/offer","value":"v=0"}"#).unwrap();
-        assert_eq!(bare, Ask::Offer { dialect: Dialect::Bare, sdp: "v=0".into() });
+        assert_eq!(bare, Ask::Offer { dialect: Dialect::Bare, sdp: "v=0".into(), session: None });
+        let again = parse(br#"{"type":"webrtc/offer","value":"v=0","session":"0a1b"}"#).unwrap();
+        assert_eq!(again, Ask::Offer { dialect: Dialect::Bare, sdp: "v=0".into(), session: Some("0a1b".into()) });
         for servers in ["", r#","ice_servers":[{"urls":"stun:x"}]"#, r#","ice_servers":[{"urls":["stun:x"]}]"#] {
             let message = format!(r#"{{"type":"webrtc","value":{{"type":"offer","sdp":"v=0"{servers}}}}}"#);
             let object = parse(message.as_bytes()).unwrap();
-            assert_eq!(object, Ask::Offer { dialect: Dialect::Object, sdp: "v=0".into() });
+            assert_eq!(object, Ask::Offer { dialect: Dialect::Object, sdp: "v=0".into(), session: None });
         }
     }
 

@@ -1,4 +1,5 @@
-//! `/api/ws`: offers and candidates over one WebSocket. The session that an offer creates outlives the socket.
+//! `/api/ws`: offers and candidates over one WebSocket. The session that an offer creates outlives the socket; a further
+//! offer with its transport, on the same socket or with its id on another one, is answered within it.
 use super::dialect::{self, Ask, Dialect};
 use super::head::{Head, WebSocketAsk};
 use super::policy::source_allowed_from_network;
@@ -9,8 +10,10 @@ use super::trickle::MAX_CANDIDATES;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -74,6 +77,7 @@ pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketA
         newest: 0,
         target: None,
         early: Vec::new(),
+        turns: None,
     };
     if let Err(why) = socket.run().await {
         log::debug!(target: "api", "{peer} websocket: {why}");
@@ -113,7 +117,13 @@ impl Client {
         }
     }
 
-    async fn offer(mut self, sdp: String) -> Result<Answer, Error> {
+    /// `session`: one whose offer this may be.
+    async fn offer(mut self, sdp: String, session: Option<String>) -> Result<Answer, Error> {
+        if let Some(id) = session
+            && let Some(answer) = self.relay.reoffer(&id, sdp.clone()).await?
+        {
+            return Ok(answer);
+        }
         self.resolve().await?;
         let offer = Offer {
             stream: self.stream,
@@ -172,6 +182,8 @@ struct Socket {
     target: Option<String>,
     /// Candidates that came before their answer.
     early: Vec<String>,
+    /// How a viewer's words fare.
+    turns: Option<mpsc::Receiver<bool>>,
 }
 
 impl Socket {
@@ -203,6 +215,12 @@ impl Socket {
                         self.say(dialect::candidate(&line)).await?;
                     }
                 }
+                heard = async { match &mut self.turns { Some(turns) => turns.recv().await, None => pending().await } } => {
+                    match heard {
+                        Some(heard) => self.say(dialect::turn(heard)).await?,
+                        None => self.turns = None,
+                    }
+                }
                 _ = ping.tick() => {
                     if heard.elapsed() >= SILENCE {
                         return Err("no sign of life".into());
@@ -224,10 +242,12 @@ impl Socket {
             Some(Ask::Offer { dialect, .. }) if self.offers.len() >= MAX_OFFERS => {
                 self.say(dialect::error(&format!("{}: too many offers at one time", dialect.request()))).await
             }
-            Some(Ask::Offer { dialect, sdp }) => {
+            Some(Ask::Offer { dialect, sdp, session }) => {
                 self.newest += 1;
                 let (number, client) = (self.newest, self.client.clone());
-                self.offers.spawn(async move { Answered { number, dialect, result: client.offer(sdp).await } });
+                let session = session.or_else(|| self.target.clone());
+                self.offers
+                    .spawn(async move { Answered { number, dialect, result: client.offer(sdp, session).await } });
                 Ok(())
             }
             Some(Ask::Candidate(line)) => {
@@ -252,6 +272,10 @@ impl Socket {
                     if !early.is_empty() {
                         self.trickle(&answer.id, early).await;
                     }
+                    self.turns = match answer.talks {
+                        true => self.client.relay.turns(&answer.id).await.ok(),
+                        false => None,
+                    };
                     self.target = Some(answer.id);
                 }
                 for line in &answer.candidates {

@@ -7,6 +7,7 @@ pub mod ice;
 pub mod negotiate;
 pub mod ntp;
 pub mod offer;
+pub mod renegotiate;
 pub mod rtcp;
 pub mod sdp;
 pub mod session;

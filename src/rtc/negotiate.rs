@@ -102,7 +102,7 @@ pub fn viewer(
 }
 
 /// What we accept of a publisher's offer: at most one video and one audio codec. A publisher that can play sound as well
-/// is sent what its viewers say, in its own codec.
+/// is sent what its viewers say, in one codec, by the first m-line that it plays.
 ///
 /// # Errors
 /// If no m-line sends a codec that the relay passes on.
@@ -111,12 +111,18 @@ pub fn publisher(remote: &Remote) -> Result<Vec<Accepted>, Mismatch> {
     for (media, kind, section) in candidates_for_media(remote) {
         let taken = accepted.iter().any(|a| a.kind == kind && a.direction.receives());
         let best = section.codecs.iter().min_by_key(|codec| publisher_rank(codec));
-        let plays = kind == Kind::Audio && section.direction.receives();
-        let (codecs, direction) = match best {
-            Some(best) if section.direction.sends() && !taken => {
-                (vec![best.clone()], if plays { Direction::SendRecv } else { Direction::RecvOnly })
-            }
-            _ => (section.codecs.clone(), Direction::Inactive),
+        let sends = section.direction.sends() && !taken;
+        let hears = accepted.iter().any(|a| a.direction.sends());
+        let plays = kind == Kind::Audio && section.direction.receives() && !hears;
+        let direction = match (plays, sends) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        };
+        let codecs = match best {
+            Some(best) if plays || sends => vec![best.clone()],
+            _ => section.codecs.clone(),
         };
         accepted.push(Accepted { media, kind, codecs, direction });
     }
@@ -534,6 +540,16 @@ mod tests {
             assert_eq!(types(&accepted, video.0), (vec![video.1], RecvOnly));
             assert_eq!(types(&accepted, audio.0), (vec![audio.1], RecvOnly));
         }
+    }
+
+    #[test]
+    fn a_publisher_without_a_microphone_hears_its_viewers_too_by_one_m_line() {
+        use Direction::{Inactive, RecvOnly, SendOnly};
+        let video = "m=video 9 RTP/SAVPF 96\na=rtpmap:96 VP8/90000\na=mid:0\na=sendonly\n";
+        let audio = |mid| format!("m=audio 9 RTP/SAVPF 0 8\na=mid:{mid}\na=recvonly\n");
+        let accepted = publisher(&offer(&(video.to_owned() + &audio(1) + &audio(2)))).unwrap();
+        let types: Vec<_> = accepted.iter().map(|a| types(&accepted, a.media)).collect();
+        assert_eq!(types, [(vec![96], RecvOnly), (vec![8], SendOnly), (vec![0, 8], Inactive)]);
     }
 
     #[test]

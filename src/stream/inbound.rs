@@ -99,7 +99,7 @@ struct Missing {
 }
 
 /// What a publisher's answer agreed on for one m-line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
     pub codec: Codec,
     pub payload_type: u8,

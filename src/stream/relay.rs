@@ -91,6 +91,8 @@ pub struct Answer {
     pub more: bool,
     /// Strong entity tag with its quotes (`"1f3a…"`); names the ICE generation.
     pub etag: String,
+    /// A viewer's session that takes sound: see [`Relay::turns`].
+    pub talks: bool,
 }
 
 /// What a PATCH or a WebSocket brings of the peer's candidates.
@@ -119,6 +121,17 @@ pub enum Command {
     Offer {
         offer: Offer,
         reply: oneshot::Sender<Result<Answer, Error>>,
+    },
+    /// Another offer in a session.
+    Reoffer {
+        id: String,
+        sdp: String,
+        reply: oneshot::Sender<Result<Option<Answer>, Error>>,
+    },
+    /// Whoever asks is told how a viewer's words fare.
+    Turns {
+        id: String,
+        reply: oneshot::Sender<Result<mpsc::Receiver<bool>, Error>>,
     },
     Trickle {
         id: String,
@@ -213,6 +226,17 @@ impl Relay {
     /// dialled first may take up to the signalling deadline.
     pub async fn offer(&self, offer: Offer) -> Result<Answer, Error> {
         self.ask(|reply| Command::Offer { offer, reply }).await
+    }
+
+    /// Answers another offer in a session, which goes on; `None` if the offer is not of this session and wants one of its own.
+    pub async fn reoffer(&self, id: &str, sdp: String) -> Result<Option<Answer>, Error> {
+        self.ask(|reply| Command::Reoffer { id: id.to_owned(), sdp, reply }).await
+    }
+
+    /// How what a viewer says fares from now on: false as often as it is refused, because somebody else talks, true when it is
+    /// heard after all.
+    pub async fn turns(&self, id: &str) -> Result<mpsc::Receiver<bool>, Error> {
+        self.ask(|reply| Command::Turns { id: id.to_owned(), reply }).await
     }
 
     pub async fn trickle(&self, id: &str, trickle: Trickle) -> Result<Trickled, Error> {

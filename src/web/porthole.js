@@ -5,7 +5,7 @@ const GATHER_MS = 50; // an offer waits no longer for the browser's own candidat
 const ANSWER_MS = 25000; // the relay may have to dial the camera first
 const CONNECT_MS = 12000; // from answer to connected
 const INTERRUPTED_MS = 4000; // a Wi-Fi hiccup shorter than this is not a reconnect
-const STALL_MS = 3000; // no new frame for so long is worth a word
+const STALL_MS = 3000; // without a new frame
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 10000];
 const JITTER = 0.25; // of a step, so that viewers do not all come back at once
 const POLL_MS = 1000;
@@ -15,16 +15,15 @@ const SIDE_MS = 1500; // questions beside the offer
 const HIDDEN_MS = 2000;
 const IDLE_MS = 3000; // controls go when the pointer rests
 const MICROPHONE_MS = 20000; // after the last word
+const BUSY = 'Somebody else is talking now.';
 
 const OWN = new URL('.', import.meta.url);
 
-/** What a candidate line says: `{protocol, address, type}`. */
 function parseCandidate(line) {
   const [, , protocol = '', , ip = '', port = '', , type = ''] = line.replace(/^a=/, '').split(' ');
   return { protocol: protocol.toLowerCase(), ip, port, address: ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`, type };
 }
 
-/** Servers out of Link fields (RFC 9725, 4.6). */
 function serversOf(links) {
   return [...links.matchAll(/<([^>]+)>((?:; [\w-]+="(?:[^"\\]|\\.)*")*)/g)].map(([, urls, more]) => {
     const word = (name) => more.match(new RegExp(`; ${name}="((?:[^"\\\\]|\\\\.)*)"`))?.[1].replace(/\\(.)/g, '$1');
@@ -47,7 +46,6 @@ function iceServers(relay) {
 }
 
 const reports = new Map();
-/** The doctor's report, shared by the players of a page. */
 function doctorOf(relay) {
   const known = reports.get(relay.href);
   if (known && performance.now() - known.at < SESSION_MS) return known.report;
@@ -59,9 +57,6 @@ function doctorOf(relay) {
 
 /** Relays behind proxies that pass no WebSocket. */
 const withoutSocket = new Set();
-
-/** How the relay begins when a stream has a publisher and its policy takes no other. */
-const TAKEN = /^somebody else publishes/i;
 
 const isCandidate = (line) => /^a=candidate:/.test(line);
 
@@ -85,15 +80,11 @@ export class Peer extends EventTarget {
     this.options = options;
     this.relay = new URL(options.relay ?? OWN, document.baseURI);
     this.state = 'stopped';
-    /** Why the state is as it is, in words for people. */
     this.reason = '';
-    /** What the doctor found: `{code, sentence, remedy}`. */
     this.verdict = null;
     this.signalling = '';
     this.stats = {};
-    /** The relay's view of this session, with `inspect`. */
     this.session = null;
-    /** Addresses that the relay offered. */
     this.offered = [];
     this.retryAt = 0;
     this.connectedAt = 0;
@@ -121,7 +112,6 @@ export class Peer extends EventTarget {
     this.#set('stopped', '');
   }
 
-  /** Connects now instead of when the back-off ends. */
   async retry() {
     this.#hangUp();
     // why the last try failed stays readable during the next one
@@ -152,7 +142,7 @@ export class Peer extends EventTarget {
     this.#set('connecting', this.#failure || 'Looking for a path to the relay…');
     for (const { sender } of pc.getTransceivers()) {
       const transport = sender.transport;
-      // the relay says goodbye by closing DTLS; the connection's own state does not show that everywhere
+      // the relay's goodbye; the connection's own state does not show it everywhere
       transport?.addEventListener('statechange', () => {
         if (current() && transport.state === 'closed') this.#ended(pc);
       });
@@ -168,8 +158,7 @@ export class Peer extends EventTarget {
       case 'connected':
         this.connectedAt ||= performance.now();
         this.#failure = '';
-        this.#socket?.close();
-        this.#socket = null;
+        this.endSignalling();
         if (this.state !== 'playing') this.#set('waiting', this.waitingText());
         break;
       case 'disconnected':
@@ -208,7 +197,7 @@ export class Peer extends EventTarget {
     return !this.options.tcp || parseCandidate(line).protocol === 'tcp';
   }
 
-  /** Worth a message of its own: the relay never dials a browser's active TCP candidate. */
+  /** The relay never dials a browser's active TCP candidate. */
   #worthTelling(candidate) {
     return candidate?.candidate && !this.options.tcp && !/ tcptype active/.test(candidate.candidate);
   }
@@ -229,7 +218,7 @@ export class Peer extends EventTarget {
     return pc.setRemoteDescription({ type: 'answer', sdp: this.#filter(sdp, true) });
   }
 
-  // WHEP and WHIP: RFC 9725 and draft-ietf-wish-whep, trickling with PATCH (RFC 8840).
+  // WHEP and WHIP (RFC 9725), trickling by PATCH (RFC 8840)
   async #signalByHttp(pc, current) {
     let late = null; // candidates that the offer could not hold
     let trickling = 0;
@@ -266,7 +255,7 @@ export class Peer extends EventTarget {
         ? `The relay did not answer within ${ANSWER_MS / 1000} seconds.`
         : `The relay does not answer at ${this.relay.host}. Is it running, and is this device on its network?`);
     }
-    if (!response.ok) throw this.#refused(text.trim()) ?? new Error(`The relay answered ${response.status} ${response.statusText}.`);
+    if (!response.ok) throw this.#refused(text.trim() || `The relay answered ${response.status} ${response.statusText}.`);
     const resource = response.headers.get('Location');
     const session = resource && new URL(resource, response.url);
     if (!current()) {
@@ -287,15 +276,15 @@ export class Peer extends EventTarget {
       const socket = (this.#socket = this.options.socket?.() ?? new WebSocket(url));
       const queued = [];
       let opened = false;
-      const send = (type, value) => {
-        const message = JSON.stringify({ type, value });
+      const send = (type, value, session) => {
+        const message = JSON.stringify({ type, value, session });
         if (opened) socket.send(message);
         else queued.push(message);
       };
-      send('webrtc/offer', this.#filter(pc.localDescription.sdp, false));
-      pc.addEventListener('icecandidate', ({ candidate }) => {
+      send('webrtc/offer', this.#filter(pc.localDescription.sdp, false), this.id);
+      pc.onicecandidate = ({ candidate }) => {
         if (this.#worthTelling(candidate)) send('webrtc/candidate', candidate.candidate);
-      });
+      };
       socket.onopen = () => {
         opened = true;
         queued.splice(0).forEach((message) => socket.send(message));
@@ -309,8 +298,10 @@ export class Peer extends EventTarget {
         } else if (type === 'webrtc/candidate' && value && this.#usable(value)) {
           this.#remember(value);
           pc.addIceCandidate({ candidate: value, sdpMid: '0' }).catch(() => {});
+        } else if (type === 'webrtc/talk') {
+          this.dispatchEvent(new CustomEvent('turn', { detail: value }));
         } else if (type === 'error') {
-          reject(this.#refused(String(value).replace(/^webrtc\/offer: /, '')) ?? new Error('The relay refused the offer.'));
+          reject(this.#refused(String(value).replace(/^webrtc\/offer: /, '')));
         }
       };
       socket.onclose = () => (opened ? reject(new Error('The relay closed the WebSocket before it answered.')) : resolve(false));
@@ -318,7 +309,7 @@ export class Peer extends EventTarget {
     });
   }
 
-  /** The relay said goodbye. A publisher whose place somebody else took does not take it back: the two would go on for ever. */
+  /** A publisher that was replaced does not come back: the two would go on for ever. */
   async #ended(pc) {
     if (this.options.dst) {
       reports.delete(this.relay.href);
@@ -333,18 +324,16 @@ export class Peer extends EventTarget {
     this.#fail('The relay ended the session.');
   }
 
-  /** A refusal in words that lead on. */
   #refusal(text) {
-    if (TAKEN.test(text)) return 'Somebody else sends to this stream. This page tries again until they have stopped.';
     if (!/^stream not found$/i.test(text)) return text;
     return `Stream not found: this relay has none named “${this.options.dst ?? this.options.src}”. Its list of streams shows those it has; a new one goes under streams: in its configuration.`;
   }
 
   #refused(text) {
-    return text ? Object.assign(new Error(this.#refusal(text)), { taken: TAKEN.test(text) }) : null;
+    const taken = /^somebody else publishes/i.test(text);
+    return Object.assign(new Error(taken ? 'Somebody else sends to this stream. This page tries again until they have stopped.' : this.#refusal(text)), { taken });
   }
 
-  /** What the doctor says about this session, else about this stream, else about the machine. */
   async #diagnose(refused) {
     const report = !this.options.socket && await doctorOf(this.relay);
     if (!report) return null;
@@ -355,14 +344,12 @@ export class Peer extends EventTarget {
       ?? report.streams.find((stream) => stream.name === name)?.verdict ?? report.machine.verdicts[0] ?? null;
   }
 
-  /** Fails with the doctor's sentence and remedy where it has one, else in our own words. */
   async #explain(pc, text, refused = true) {
     const verdict = await this.#diagnose(refused);
     if (pc !== this.#pc) return;
     this.#fail(verdict ? `${verdict.sentence} ${verdict.remedy}` : text, verdict);
   }
 
-  /** Says why no pair of addresses worked, and what the reader can look at. */
   async #unreachable(pc) {
     if (!this.offered.length) {
       this.#explain(pc, this.options.tcp
@@ -410,8 +397,7 @@ export class Peer extends EventTarget {
     const pc = this.#pc;
     this.#pc = null;
     pc?.close();
-    this.#socket?.close();
-    this.#socket = null;
+    this.endSignalling();
     if (this.#location) fetch(this.#location, { method: 'DELETE', keepalive: true }).catch(() => {});
     this.#location = this.#etag = null;
     this.#last = {};
@@ -419,6 +405,24 @@ export class Peer extends EventTarget {
     this.session = this.verdict = null;
     this.offered = [];
     this.retryAt = this.connectedAt = 0;
+  }
+
+  endSignalling() {
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  /** Another offer in this session; its WebSocket stays open. False: none came about. */
+  async offerAgain() {
+    const pc = this.#pc;
+    let done = false;
+    if (!pc || this.signalling !== 'WebSocket') return done;
+    try {
+      await pc.setLocalDescription(await pc.createOffer());
+      return (done = await this.#signalBySocket(pc, () => pc === this.#pc));
+    } finally {
+      if (!done) await pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
+    }
   }
 
   #later(ms, action) {
@@ -444,7 +448,6 @@ export class Peer extends EventTarget {
     this.#set('playing', '');
   }
 
-  /** The session's id as `/api/session` takes it. */
   get id() {
     return this.#location && (this.#location.searchParams.get('id') ?? this.#location.pathname.split('/').pop());
   }
@@ -485,13 +488,12 @@ export class Peer extends EventTarget {
       }
       this.dispatchEvent(new Event('stats'));
     } catch {
-      // a connection that closes meanwhile has no figures
+      // it closed meanwhile
     }
     if (current()) this.#later(POLL_MS, () => this.#poll(pc));
   }
 }
 
-/** The figures that a person asks for, out of getStats. */
 function summarise(report, type) {
   const s = { frames: 0, bytes: 0 };
   let pair;
@@ -535,9 +537,9 @@ function summarise(report, type) {
   return s;
 }
 
-/** Plays a stream in a <video>. */
 export class PortholePlayer extends Peer {
-  #voice = null; // the transceiver of both directions
+  #voice = null; // the transceiver of sound
+  #both = false; // from the first offer on
   #microphone = null;
   #silence = 0;
 
@@ -553,15 +555,8 @@ export class PortholePlayer extends Peer {
 
   async prepare(pc) {
     const media = new MediaStream();
-    if (this.options.audio && this.options.talk) await this.askTalk();
     pc.addTransceiver('video', { direction: 'recvonly' });
-    this.#voice = null;
-    if (this.options.audio) {
-      // the way for the microphone is there from the start; a track goes on it while the button is held
-      const both = this.talk?.available && isSecureContext;
-      const transceiver = pc.addTransceiver('audio', { direction: both ? 'sendrecv' : 'recvonly' });
-      if (both) this.#voice = transceiver;
-    }
+    if (this.options.audio) this.#voice = pc.addTransceiver('audio', { direction: this.#both ? 'sendrecv' : 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
       media.addTrack(track);
       if (this.video.srcObject === media) return;
@@ -587,25 +582,35 @@ export class PortholePlayer extends Peer {
   }
 
   async askTalk() {
+    if (!this.options.audio || !this.options.talk) return;
     const url = new URL(`api/streams?src=${encodeURIComponent(this.options.src)}`, this.relay);
     this.talk = await fetch(url, { signal: AbortSignal.timeout(SIDE_MS), cache: 'no-store' })
       .then((response) => (response.ok ? response.json() : null)).then((stream) => stream?.talk ?? null).catch(() => null);
   }
 
-  /** Lets the camera hear this device's microphone. The error says why not. */
+  /** The error says why not. */
   async startTalking() {
     if (this.talking) return;
     this.talking = true;
     try {
-      await this.askTalk();
-      if (this.talk?.busy) throw new Error('Somebody else is talking now.');
-      if (!this.#voice?.currentDirection?.startsWith('send')) throw new Error('The relay takes no sound from this page now.');
+      const whep = this.signalling === 'WHEP'; // a WebSocket tells who talks
+      if (whep) await this.askTalk();
+      if (whep && this.talk?.busy) throw new Error(BUSY);
       clearTimeout(this.#silence);
       this.#microphone ??= await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } })
         .then((stream) => stream.getAudioTracks()[0], (error) => {
           throw new Error(error.name === 'NotAllowedError' ? 'Allow this page to use the microphone.' : 'This device has no microphone that the browser can open.');
         });
+      if (!this.talking) return;
+      this.#voice.direction = 'sendrecv';
+      const sends = () => this.#voice.currentDirection?.startsWith('send');
+      if (!(await this.offerAgain()) && !sends()) {
+        this.#both = true;
+        await this.retry();
+      }
+      if (!sends()) throw new Error('The relay takes no sound from this page now.');
       if (this.talking) await this.#voice.sender.replaceTrack(this.#microphone);
+      else this.endSignalling();
     } catch (error) {
       this.talking = false;
       throw error;
@@ -615,7 +620,10 @@ export class PortholePlayer extends Peer {
   stopTalking() {
     if (!this.talking) return;
     this.talking = false;
-    this.#voice?.sender.replaceTrack(null).catch(() => {});
+    if (this.#voice.sender.track) {
+      this.#voice.sender.replaceTrack(null).catch(() => {});
+      this.endSignalling();
+    }
     this.#silence = setTimeout(() => {
       this.#microphone?.stop();
       this.#microphone = null;
@@ -680,7 +688,7 @@ dl { margin: .4rem .5rem; display: grid; grid-template-columns: auto 1fr; gap: 0
 @container (max-width: 17rem) { #snapshot, #view { display: none; } }
 `;
 
-/** An element: `el('p', { id: 'over' }, 'text', child)`. Texts become text nodes. */
+/** Texts become text nodes. */
 function el(tag, attributes = {}, ...children) {
   const element = tag === 'svg' || tag === 'path' ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -696,7 +704,6 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 const KEYS = 'Space: stop or start|M: sound|↑ ↓: louder, quieter|F: full screen|P: picture in picture|S: snapshot|C: crosshair|Shift and arrows: move it|R: rotate|X: mirror|Y: flip|T: hold to talk|?: this list';
 
-/** README.md describes it. */
 export class PortholeElement extends HTMLElement {
   static observedAttributes = ['src', 'relay', 'signal', 'tcp', 'silent', 'bare', 'rotate', 'mirror', 'flip', 'crosshair'];
   #player = null;
@@ -765,7 +772,6 @@ export class PortholeElement extends HTMLElement {
     this.#player?.retry();
   }
 
-  /** The picture as it is shown, as a PNG. */
   async snapshot() {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!width) throw new Error('There is no picture yet.');
@@ -811,7 +817,7 @@ export class PortholeElement extends HTMLElement {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLE);
     root.adoptedStyleSheets = [sheet];
-    // a child of the element, so that the page can reach and style it
+    // for the page to reach and style
     p.video = this.querySelector('video') ?? this.appendChild(el('video'));
     Object.assign(p.video, { muted: true, autoplay: true, playsInline: true });
     p.video.setAttribute('playsinline', '');
@@ -844,8 +850,8 @@ export class PortholeElement extends HTMLElement {
     p.video.addEventListener('volumechange', () => this.#showButtons());
     p.video.addEventListener('resize', () => this.#turn());
     p.video.addEventListener('click', () => this.#player?.blocked && this.#player.play());
-    p.talk.addEventListener('pointerdown', (event) => { event.preventDefault(); this.#talk(true); });
-    for (const end of ['pointerup', 'pointercancel', 'pointerleave', 'blur']) p.talk.addEventListener(end, () => this.#talk(false));
+    p.talk.addEventListener('pointerdown', (event) => { event.preventDefault(); p.talk.setPointerCapture(event.pointerId); this.#talk(true); });
+    for (const end of ['lostpointercapture', 'blur']) p.talk.addEventListener(end, () => this.#talk(false));
     p.talk.addEventListener('keydown', (event) => [' ', 'Enter'].includes(event.key) && !event.repeat && this.#talk(true));
     p.talk.addEventListener('keyup', (event) => [' ', 'Enter'].includes(event.key) && this.#talk(false));
     p.ring.addEventListener('pointerdown', (event) => p.ring.setPointerCapture(event.pointerId));
@@ -873,11 +879,15 @@ export class PortholeElement extends HTMLElement {
       src, relay: this.getAttribute('relay') ?? OWN, signal: this.getAttribute('signal'), tcp: this.hasAttribute('tcp'),
       audio: !this.hasAttribute('silent'), talk: !bare, inspect: this.hasAttribute('inspect'), ...this.options,
     });
+    let asked;
+    this.#player.addEventListener('turn', ({ detail }) => this.#panel(detail === 'busy' && 'note', BUSY));
     this.#parts.doctor.href = new URL('doctor.html', this.#player.relay);
     this.#player.addEventListener('state', () => { this.#show(); this.dispatchEvent(new Event('state')); });
     this.#player.addEventListener('stats', () => {
       this.#showButtons();
-      if (this.talk?.available && Math.random() < 0.25) this.#player.askTalk();
+      const { state } = this;
+      if (state !== asked || Math.random() < (this.talk?.available ? 0.25 : 0.03)) this.#player.askTalk();
+      asked = state;
       this.dispatchEvent(new Event('stats'));
     });
     if (src && !this.#stopped && !this.#away) this.#player.start();
@@ -901,6 +911,7 @@ export class PortholeElement extends HTMLElement {
   #show() {
     const { state, reason, blocked } = this.#player;
     const p = this.#parts;
+    if (state === 'failed') this.#player.stopTalking();
     this.#trouble = state === 'failed' || (this.#trouble && state !== 'playing' && state !== 'stopped');
     const bare = this.hasAttribute('bare');
     const idle = bare ? '' : !this.src ? 'No stream is named.' : this.#away ? 'Paused while out of sight.' : 'Stopped.';

@@ -1,8 +1,9 @@
-// Sends this device's camera, microphone or screen to a stream.
+// Sends this device's camera, microphone or screen to a stream, and plays what its viewers say.
 // ?dst=NAME  &media=camera+microphone|display+speaker|camera|… starts at once where the browser allows it.  &mode=ws|whip|tcp
 import { Peer } from './porthole.js';
 
 const WATCH_MS = 2000;
+const TALK_MS = 400; // a viewer that is silent for so long has let go
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 // what a share link's page sends; null where it watches
@@ -21,6 +22,8 @@ window.porthole ??= { state: 'stopped' };
 /** Sends tracks of a MediaStream: `new Publisher(stream, { dst, signal, tcp })`. */
 class Publisher extends Peer {
   #senders = new Map();
+  /** Receives what a viewer says. */
+  ear = null;
 
   constructor(stream, options) {
     super(options);
@@ -30,7 +33,8 @@ class Publisher extends Peer {
   async prepare(pc) {
     this.#senders.clear();
     for (const track of this.media.getTracks()) {
-      const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [this.media] });
+      const direction = track.kind === 'audio' ? 'sendrecv' : 'sendonly';
+      const transceiver = pc.addTransceiver(track, { direction, streams: [this.media] });
       this.#senders.set(track.kind, transceiver.sender);
       if (track.kind !== 'video') continue;
       // H.264 first: what every viewer, and every recorder behind the relay, can play
@@ -38,6 +42,12 @@ class Publisher extends Peer {
       const h264 = (c) => /h264/i.test(c.mimeType);
       transceiver.setCodecPreferences?.([...codecs.filter(h264), ...codecs.filter((c) => !h264(c))]);
     }
+    if (!this.#senders.has('audio')) pc.addTransceiver('audio', { direction: 'recvonly' });
+    this.ear = pc.getReceivers().find(({ track }) => track.kind === 'audio');
+    pc.addEventListener('track', ({ track }) => {
+      $('ear').srcObject = new MediaStream([track]);
+      listen();
+    });
   }
 
   /** Other devices on the same connection; a new one only where the kinds of tracks differ. */
@@ -73,6 +83,19 @@ function showState() {
   $('pill').textContent = WORDS[state];
   $('pill').className = `pill ${state === 'playing' ? 'live' : state === 'failed' ? 'failing' : 'waiting'}`;
   say(waits ? WAITS : reason || (state === 'connecting' ? 'Connecting…' : ''));
+}
+
+/** Browsers let a page that uses the microphone play sound; one that sends a screen may need a tap. */
+function listen() {
+  $('ear').play().then(() => { $('listen').hidden = true; }, (error) => { $('listen').hidden = error.name !== 'NotAllowedError'; });
+}
+
+let spokenAt = 0;
+function showTalk() {
+  if (!publisher) return;
+  const { timestamp = 0 } = publisher.ear?.getSynchronizationSources()[0] ?? {};
+  $('talks').hidden = timestamp === spokenAt;
+  spokenAt = timestamp;
 }
 
 let watchers = '';
@@ -142,8 +165,8 @@ function stop() {
   watchers = '';
   awake?.release().catch(() => {});
   awake = null;
-  $('video').srcObject = null;
-  $('stop').hidden = $('pickers').hidden = true;
+  $('video').srcObject = $('ear').srcObject = null;
+  $('stop').hidden = $('pickers').hidden = $('listen').hidden = $('talks').hidden = true;
   $('camera').hidden = false;
   $('display').hidden = !navigator.mediaDevices.getDisplayMedia;
   $('pill').textContent = WORDS.stopped;
@@ -207,7 +230,9 @@ $('camera').addEventListener('click', () => send(['camera', 'microphone']));
 $('display').addEventListener('click', () => send(['display', 'speaker']));
 $('cameras').addEventListener('change', change);
 $('microphones').addEventListener('change', change);
+$('listen').addEventListener('click', listen);
 setInterval(countWatchers, WATCH_MS);
+setInterval(showTalk, TALK_MS);
 
 if (shared !== null) begin();
 

@@ -110,6 +110,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                     candidates: vec!["candidate:1 1 udp 1 10.0.0.1 8555 typ host".into()],
                     more: false,
                     etag: "\"one\"".into(),
+                    talks: offer.sdp.contains("sendrecv"),
                 });
                 let answer = match offer.stream.as_str() {
                     "hevc" => Err(Error::new(
@@ -128,6 +129,27 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                     }
                     reply.send(answer).ok();
                 });
+            }
+            Command::Reoffer { id, sdp, reply } => {
+                let again = id == ID && sdp.contains("again");
+                let answer = again.then(|| {
+                    note(format!("reoffer {sdp}"));
+                    let (candidates, etag) = (Vec::new(), "\"one\"".into());
+                    Answer {
+                        id: ID.into(),
+                        sdp: "v=0\r\ns=again\r\n".into(),
+                        candidates,
+                        more: false,
+                        etag,
+                        talks: false,
+                    }
+                });
+                reply.send(Ok(answer)).ok();
+            }
+            Command::Turns { reply, .. } => {
+                let (turns, receiver) = mpsc::channel(2);
+                reply.send(Ok(receiver)).ok();
+                turns.try_send(false).and_then(|()| turns.try_send(true)).unwrap();
             }
             Command::Trickle { id, trickle, reply } => {
                 note(format!("trickle {}", trickle.candidates.len()));

@@ -65,6 +65,41 @@ async fn both_dialects_get_an_answer_and_then_candidates() {
 }
 
 #[tokio::test]
+async fn a_further_offer_is_of_the_same_session_on_its_socket_and_by_its_id_on_another() {
+    let world = world().await;
+    let mut socket = world.socket("/api/ws?src=cam").await;
+    let again = json!({"type": "webrtc/answer", "value": "v=0\r\ns=again\r\n", "session": super::ID});
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0"})).await;
+    assert_ne!(hear(&mut socket).await, again);
+    assert_eq!(hear(&mut socket).await["type"], "webrtc/candidate");
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0 again"})).await;
+    assert_eq!(hear(&mut socket).await, again);
+    let mut socket = world.socket("/api/ws?src=cam").await;
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0 again", "session": super::ID})).await;
+    assert_eq!(hear(&mut socket).await, again);
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0 other", "session": super::ID})).await;
+    assert_ne!(hear(&mut socket).await, again);
+    let asked = [
+        "offer cam FromOffer webrtc v=0",
+        "reoffer v=0 again",
+        "reoffer v=0 again",
+        "offer cam FromOffer webrtc v=0 other",
+    ];
+    assert_eq!(world.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_viewer_with_a_microphone_is_told_how_it_fares() {
+    let world = world().await;
+    let mut socket = world.socket("/api/ws?src=cam").await;
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0 sendrecv"})).await;
+    assert_eq!(hear(&mut socket).await["type"], "webrtc/answer");
+    assert_eq!(hear(&mut socket).await["type"], "webrtc/candidate");
+    assert_eq!(hear(&mut socket).await, json!({"type": "webrtc/talk", "value": "busy"}));
+    assert_eq!(hear(&mut socket).await, json!({"type": "webrtc/talk", "value": "free"}));
+}
+
+#[tokio::test]
 async fn failures_carry_the_type_of_the_request() {
     let world = world().await;
     let mut socket = world.socket("/api/ws?src=none").await;

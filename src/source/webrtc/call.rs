@@ -200,8 +200,10 @@ impl Call {
     pub fn take_offer(&mut self, text: &str, candidates: &[String], now: Instant) -> Result<String, String> {
         let remote = sdp::parse(text).map_err(|error| format!("the camera's offer: {error}"))?;
         let accepted = negotiate::publisher(&remote).map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
-        for media in accepted.iter().filter(|media| media.direction.receives()) {
-            self.expect(media.kind, media.codecs.clone(), &remote.medias[media.media], now);
+        for media in &accepted {
+            if media.direction.receives() {
+                self.expect(media.kind, media.codecs.clone(), &remote.medias[media.media], now);
+            }
             if media.direction.sends() {
                 self.may_speak(media.codecs.clone());
             }

@@ -1,4 +1,4 @@
-"""What a camera sends: a picture that says which session of the camera it belongs to, and a tone."""
+"""What a camera sends: a picture that says which session of the camera it belongs to, and a tone. What it hears."""
 
 import asyncio
 import fractions
@@ -8,6 +8,7 @@ import struct
 import sys
 import time
 
+import numpy
 from aiortc import MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
@@ -46,27 +47,41 @@ class Picture(MediaStreamTrack):
 
 
 class Tone(MediaStreamTrack):
-    """440 Hz, in frames of 20 ms."""
+    """Of one frequency, in frames of 20 ms."""
 
     kind = "audio"
 
-    def __init__(self, rate):
+    def __init__(self, rate, hertz=440):
         super().__init__()
-        self.rate, self.samples, self.begun = rate, rate // 50, time.monotonic()
+        self.hertz, self.rate, self.samples, self.begun = hertz, rate, rate // 50, time.monotonic()
         self.number = 0
 
     async def recv(self):
         await asyncio.sleep(max(0, self.begun + self.number / 50 - time.monotonic()))
         frame = AudioFrame(format="s16", layout="mono", samples=self.samples)
         at = self.number * self.samples
-        wave = (int(8000 * math.sin(2 * math.pi * 440 * (at + sample) / self.rate)) for sample in range(self.samples))
+        wave = (int(8000 * math.sin(2 * math.pi * self.hertz * (at + sample) / self.rate)) for sample in range(self.samples))
         frame.planes[0].update(struct.pack(f"<{self.samples}h", *wave))
         frame.sample_rate, frame.pts, frame.time_base = self.rate, at, fractions.Fraction(1, self.rate)
         self.number += 1
         return frame
 
 
-def loudness(frame):
-    """Root mean square of a frame of sound, 0 to 32767."""
-    samples = frame.to_ndarray().flatten().astype("float")
-    return math.sqrt((samples * samples).mean()) if len(samples) else 0.0
+class Ear:
+    """Measures a fifth of a second of sound at a time."""
+
+    LOUD = 500  # of 32767: what is softer says nothing about its frequency
+
+    def __init__(self):
+        self.samples = numpy.zeros(0)
+
+    def hear(self, frame):
+        """The strongest frequency and the root mean square of what came since the last measure, or None if it is too little or too soft."""
+        self.samples = numpy.append(self.samples, frame.to_ndarray().flatten()[:: len(frame.layout.channels)])
+        if len(self.samples) < frame.sample_rate / 5:
+            return None
+        samples, self.samples = self.samples, numpy.zeros(0)
+        level = math.sqrt((samples * samples).mean())
+        spectrum = numpy.abs(numpy.fft.rfft(samples * numpy.hanning(len(samples))))
+        hertz = int(spectrum.argmax()) * frame.sample_rate / len(samples)
+        return {"hertz": round(hertz), "loudness": round(level)} if level > self.LOUD else None

@@ -7,7 +7,7 @@ import aioice.ice
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
-from media import SESSION, Picture, Tone, loudness
+from media import SESSION, Ear, Picture, Tone
 
 UNCONNECTED = 20  # seconds; then the camera gives a session up
 QUIET_BEFORE_GONE = 0.5
@@ -54,6 +54,10 @@ class Session:
         """The answer as this camera gives it: `(sdp, its candidate lines)`. The sdp holds them too."""
         self.say("offer", sdp=offer)
         await self.pc.setRemoteDescription(RTCSessionDescription(self._heard(offer), "offer"))
+        for transceiver in self.pc.getTransceivers():
+            if transceiver.kind == "audio" and self.camera.audio:
+                # its loudspeaker takes what it sends; aiortc has no other door to a transceiver that the offer made
+                transceiver._codecs = [codec for codec in transceiver._codecs if codec.mimeType.lower() == f"audio/{self.camera.audio}"]
         await self.pc.setLocalDescription(await self.pc.createAnswer())
         return await self._told()
 
@@ -112,12 +116,10 @@ class Session:
 
     def _track(self, track):
         async def listen():
-            loudest = 0
+            ear = Ear()
             while True:
-                level = loudness(await track.recv())
-                if level > loudest + 500:
-                    loudest = level
-                    self.say("heard", loudness=round(level))
+                if heard := ear.hear(await track.recv()):
+                    self.say("heard", **heard)
 
         self.tasks.append(asyncio.ensure_future(listen()))
 
