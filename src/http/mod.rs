@@ -83,6 +83,8 @@ pub struct Services {
     pub state_directory: Option<PathBuf>,
     /// Values of the `Link` fields that tell players of STUN and TURN servers.
     pub ice_links: Vec<String>,
+    /// A file in which the system says what is wrong around the relay, a sentence a line.
+    pub problems: Option<PathBuf>,
     /// This machine's name, allowed in `Host`.
     pub host_name: String,
 }
