@@ -172,7 +172,8 @@ def test_the_unit_is_right_and_hardly_exposed(tmp_path):
 
 
 def test_scripts_are_clean():
-    scripts = [*ROOT.glob("init/*"), *ROOT.glob("image/deb/*"), *(ROOT / "image" / name for name in ("build", "package", "toolchain"))]
+    scripts = [*ROOT.glob("init/*"), *ROOT.glob("image/deb/*"), *(ROOT / "image" / name for name in ("archive", "build", "package", "system", "toolchain"))]
+    scripts += [ROOT / "image/root/init", ROOT / "image/root/etc/default/porthole", *ROOT.glob("image/root/usr/lib/porthole/*")]
     result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
