@@ -104,7 +104,7 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
                 () = beat(&notifier, &attended) => {}
                 () = reload_at(reloads, arguments, config.clone(), &attended, &notifier) => {}
             }
-            notifier.stopping();
+            notifier.stopping(failed);
         };
         http::serve(&config.api, relay, services, || notifier.ready(), shutdown)
             .await
@@ -137,6 +137,7 @@ fn services(config: &Config, ring: Ring, relay: &Relay) -> Services {
             .and_then(|list| list.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)),
         ice_links: servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
         shares: Book::new(config, relay.clone()),
+        problems: std::env::var_os("PORTHOLE_PROBLEMS").filter(|path| !path.is_empty()).map(PathBuf::from),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
     }
 }
@@ -153,7 +154,7 @@ impl http::Log for RecentLog {
     }
 }
 
-/// Feeds the service manager's watchdog for as long as the engine answers, and what is due in it is done. Never
+/// Feeds the watchdogs for as long as the engine answers, and what is due in it is done. Never
 /// completes.
 async fn beat(notifier: &Notifier, relay: &Relay) {
     let Some(interval) = notifier.interval else { return std::future::pending().await };

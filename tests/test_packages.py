@@ -100,9 +100,9 @@ class Debian:
     def __init__(self, root):
         self.root = root
 
-    def run(self, *command):
+    def run(self, *command, prefix=()):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/"}
-        done = subprocess.run(["chroot", self.root, *command], capture_output=True, text=True, check=False, env=environment)
+        done = subprocess.run([*prefix, "chroot", self.root, *command], capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 

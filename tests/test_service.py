@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from browser import assert_counter_rises, view
+from browser import assert_counter_rises, until, view
 from namespaces import namespaces
 from relay import BINARY, ROOT, eventually
 
@@ -92,6 +92,32 @@ def test_a_failing_source_is_no_reason_to_restart_the_relay(manager, porthole):
     assert "not fed" not in relay.log()
 
 
+def test_the_boards_own_watchdog_is_fed_and_a_farewell_alone_disarms_it(porthole, tmp_path):
+    device = tmp_path / "watchdog"
+    for end, fed, disarmed in ((signal.SIGKILL, 2, False), (signal.SIGTERM, 3, True)):
+        device.write_text("")
+        relay = porthole({}, environment={"PORTHOLE_WATCHDOG": str(device)})
+        eventually(lambda fed=fed: len(device.read_text()) >= fed, 12, "it is opened, fed at once, and fed again")
+        relay.process.send_signal(end)
+        relay.process.wait(5)
+        relay.process = None
+        assert device.read_text().endswith("V") == disarmed
+    relay = porthole({}, environment={"PORTHOLE_WATCHDOG": str(tmp_path / "nothing")})
+    assert "no watchdog" in relay.log()
+
+
+def test_what_the_system_around_the_relay_says_stands_on_its_page(porthole, page, tmp_path):
+    notes = tmp_path / "notes"
+    relay = porthole({"cam": "test:"}, environment={"PORTHOLE_PROBLEMS": str(notes)})
+    assert json.loads(relay.get("/api/status")[2])["problems"] == []
+    notes.write_text("wifi.txt: a <b>password</b> has 8 to 63 characters\n\nanother\n" + "many\n" * 5000)
+    problems = json.loads(relay.get("/api/status")[2])["problems"]
+    assert problems[:2] == ["wifi.txt: a <b>password</b> has 8 to 63 characters", "another"] and len(problems) == 16
+    page.goto(relay.url)
+    until(page, "!document.getElementById('problems').hidden", 5000)
+    assert "wifi.txt: a <b>password</b> has" in page.inner_text("#problems")
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "cameras.yaml"
@@ -146,7 +172,8 @@ def test_the_unit_is_right_and_hardly_exposed(tmp_path):
 
 
 def test_scripts_are_clean():
-    scripts = [*ROOT.glob("init/*"), *ROOT.glob("image/deb/*"), *(ROOT / "image" / name for name in ("build", "package", "toolchain"))]
+    scripts = [*ROOT.glob("init/*"), *ROOT.glob("image/deb/*"), *(ROOT / "image" / name for name in ("archive", "build", "package", "system", "toolchain"))]
+    scripts += [ROOT / "image/root/init", ROOT / "image/root/etc/default/porthole", *ROOT.glob("image/root/usr/lib/porthole/*")]
     result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
@@ -177,9 +204,14 @@ class SmallSystem:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
         return result.returncode, result.stdout + result.stderr
 
+    def ask(self, path, method="GET"):
+        """The JSON of an answer; `None` if there is none."""
+        command = [*self.namespace.prefix, "curl", "-sf", "-X", method, f"http://127.0.0.1:1984{path}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        return json.loads(result.stdout) if result.returncode == 0 and result.stdout else None
+
     def answers(self):
-        result = subprocess.run([*self.namespace.prefix, "curl", "-sf", "http://127.0.0.1:1984/api/streams"], capture_output=True, text=True, check=False)
-        return json.loads(result.stdout) if result.returncode == 0 else None
+        return self.ask("/api/streams")
 
     def relays(self):
         """Process ids of the relays that run in it."""
@@ -232,9 +264,28 @@ def test_a_relay_that_is_killed_comes_back(small_system):
     assert second != first and eventually(small_system.answers, 5, "it answers")
 
 
+def test_settings_that_are_wrong_leave_a_relay_with_the_defaults_whose_page_says_what_is_wrong(small_system):
+    wrong = "streams: {gate: 'test:'}\nwebrtc: {listen: nowhere}\n"
+    settings = small_system.root / "etc/porthole.yaml"
+    settings.write_text(wrong)
+    assert small_system.script("start")[0] == 0
+    assert set(eventually(small_system.answers, 8, "the relay answers")) == {"test", "camera"}
+    problems = small_system.ask("/api/status")["problems"]
+    assert any(line.startswith("porthole.yaml:2:18: webrtc.listen") for line in problems) and "defaults count" in problems[-1], problems
+    # what is saved now changes neither the operator's settings nor the defaults
+    small_system.ask("/api/streams?name=door&src=test:", method="PUT")
+    assert settings.read_text() == wrong and "door" not in (small_system.root / "usr/share/porthole/porthole.yaml").read_text()
+    assert small_system.script("reload")[0] == 0
+    eventually(lambda: small_system.answers() and "door" not in small_system.answers(), 8, "it starts again, with settings that are still wrong")
+    eventually(lambda: (small_system.ask("/api/status") or {"problems": []})["problems"], 8, "and says so again")
+    settings.write_text("streams: {gate: 'test:'}\n")
+    assert small_system.script("reload")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"gate"}, 8, "the corrected settings")
+    assert small_system.ask("/api/status")["problems"] == []
+
+
 def test_a_relay_that_cannot_run_is_given_up(small_system):
-    (small_system.root / "etc/default/porthole").write_text("RESPAWNS=2\n")
-    (small_system.root / "etc/porthole.yaml").write_text("streams: [wrong]\n")
+    (small_system.root / "etc/default/porthole").write_text("RESPAWNS=2\nDAEMON=/bin/false\n")
     assert small_system.script("start")[0] == 0
     eventually(lambda: small_system.script("status")[0] == 3, 8, "the supervisor gave up")
     assert not small_system.relays()

@@ -1,10 +1,13 @@
 //! What systemd is told (sd_notify(3)): that the relay is ready, that it lives, and how a reload went. Under another
-//! service manager nothing is told to nobody.
+//! service manager nothing is told to nobody. The board's own watchdog is fed along with the service manager's.
+use super::watchdog::{self, Watchdog};
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::Duration;
 
 /// Of the watchdog's time, the part after which it is fed.
@@ -16,25 +19,40 @@ const MAX_STATUS: usize = 400;
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often it wants to be fed.
+    /// The board's own.
+    watchdog: RefCell<Option<Watchdog>>,
+    /// How often the more impatient of both wants to be fed.
     pub interval: Option<Duration>,
 }
 
 impl Notifier {
-    /// As the environment names it: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
+    /// As the environment names it: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`, `PORTHOLE_WATCHDOG`.
     pub fn from_environment() -> Self {
-        let variable = |name: &str| std::env::var_os(name);
-        let Some(name) = variable("NOTIFY_SOCKET") else { return Self::default() };
-        match open(&name) {
-            Ok(socket) => {
-                let interval = interval(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id());
-                Self { socket: Some(socket), interval }
-            }
-            Err(error) => {
-                log::warn!(target: "app", "the service manager can't be told anything NOTIFY_SOCKET={name:?} error={error}");
-                Self::default()
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let mut notifier = Self::default();
+        if let Some(name) = variable("NOTIFY_SOCKET") {
+            match open(&name) {
+                Ok(socket) => {
+                    notifier.socket = Some(socket);
+                    notifier.interval =
+                        interval(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id());
+                }
+                Err(error) => {
+                    log::warn!(target: "app", "the service manager can't be told anything NOTIFY_SOCKET={name:?} error={error}");
+                }
             }
         }
+        if let Some(path) = variable("PORTHOLE_WATCHDOG") {
+            match Watchdog::open(Path::new(&path)) {
+                Ok(device) => {
+                    let interval = notifier.interval.unwrap_or(watchdog::INTERVAL);
+                    notifier.interval = Some(interval.min(watchdog::INTERVAL));
+                    notifier.watchdog = RefCell::new(Some(device));
+                }
+                Err(error) => log::warn!(target: "app", "no watchdog PORTHOLE_WATCHDOG={path:?} error={error}"),
+            }
+        }
+        notifier
     }
 
     /// The relay serves.
@@ -45,11 +63,22 @@ impl Notifier {
     /// The relay lives.
     pub fn alive(&self) {
         self.send("WATCHDOG=1\n");
+        if let Some(watchdog) = self.watchdog.borrow_mut().as_mut()
+            && let Err(error) = watchdog.feed()
+        {
+            log::error!(target: "app", "the board's watchdog can't be fed error={error}");
+        }
     }
 
-    /// The relay goes.
-    pub fn stopping(&self) {
+    /// The relay goes, because it was told to or because of a fault.
+    pub fn stopping(&self, fault: bool) {
         self.send("STOPPING=1\n");
+        if let Some(watchdog) = self.watchdog.take()
+            && !fault
+        {
+            // One that can't be disarmed resets the board, as it should.
+            let _ = watchdog.disarm();
+        }
     }
 
     /// One line for `systemctl status`.
@@ -122,7 +151,7 @@ mod tests {
         let address = SocketAddr::from_abstract_name(abstracted.as_bytes()).unwrap();
         let by_name = UnixDatagram::bind_addr(&address).unwrap();
         for (receiver, name) in [(by_path, path.clone().into_os_string()), (by_name, format!("@{abstracted}").into())] {
-            let notifier = Notifier { socket: Some(open(&name).unwrap()), interval: None };
+            let notifier = Notifier { socket: Some(open(&name).unwrap()), ..Notifier::default() };
             notifier.alive();
             let mut buffer = [0; 64];
             receiver.set_read_timeout(Some(Duration::from_secs(2))).unwrap();

@@ -31,9 +31,23 @@ const OPENIPC_16M: Profile = profile("openipc-16m", "OpenIPC camera with 16 MB o
 const CREALITY_K2: Profile = profile("creality-k2", "Creality K2, K2 Plus, K2 Pro and K2 Max", ARM7);
 const GENERIC_X86_64: Profile = profile("generic-x86_64", "any 64-bit PC", AMD64);
 
+const QEMU_ARM64: Profile = profile("qemu-arm64", "QEMU's virt machine, 64 bits", ARM64);
+const QEMU_ARMV7: Profile = profile("qemu-armv7", "QEMU's virt machine, 32 bits", ARM7);
+
 /// All of them, one for each folder under `board/`.
-pub const PROFILES: [Profile; 9] =
-    [RPI_ZERO, RPI_2, RPI_ZERO2W, RPI_3, RPI_4, RPI_5, OPENIPC_16M, CREALITY_K2, GENERIC_X86_64];
+pub const PROFILES: [Profile; 11] = [
+    RPI_ZERO,
+    RPI_2,
+    RPI_ZERO2W,
+    RPI_3,
+    RPI_4,
+    RPI_5,
+    OPENIPC_16M,
+    CREALITY_K2,
+    GENERIC_X86_64,
+    QEMU_ARM64,
+    QEMU_ARMV7,
+];
 
 /// Beginnings of what Raspberry Pi boards say in their device trees, the longer before the shorter.
 const RASPBERRY_PI: [(&str, Profile); 15] = [
@@ -67,6 +81,8 @@ pub fn fitting(facts: &Facts) -> Option<&'static Profile> {
         Some(profile) => *profile,
         None if facts.system_id == "openipc" && is_armv7(facts) => OPENIPC_16M,
         None if facts.udisk && is_armv7(facts) && is_k2(facts) => CREALITY_K2,
+        None if is_qemu(facts) && is_armv7(facts) => QEMU_ARMV7,
+        None if is_qemu(facts) && facts.machine == "aarch64" => QEMU_ARM64,
         None if facts.machine == "x86_64" => GENERIC_X86_64,
         None => return None,
     };
@@ -80,6 +96,11 @@ fn is_armv7(facts: &Facts) -> bool {
 /// Allwinner's processor of the K2 series.
 fn is_k2(facts: &Facts) -> bool {
     facts.compatible.iter().any(|name| name.contains("sun8iw20"))
+}
+
+/// A board that exists in QEMU only.
+fn is_qemu(facts: &Facts) -> bool {
+    facts.compatible.iter().any(|name| name == "linux,dummy-virt")
 }
 
 /// What `porthole board` prints.
@@ -160,6 +181,13 @@ mod tests {
         let k2 = Facts { udisk: true, ..machine(&["allwinner,t113", "arm,sun8iw20p1"], "armv7l") };
         assert_eq!(name(&k2), Some("creality-k2"));
         assert_eq!(name(&Facts { udisk: false, ..k2 }), None);
+    }
+
+    #[test]
+    fn the_emulators_board_has_a_profile_for_each_of_its_processors() {
+        assert_eq!(name(&machine(&["linux,dummy-virt"], "aarch64")), Some("qemu-arm64"));
+        assert_eq!(name(&machine(&["linux,dummy-virt"], "armv7l")), Some("qemu-armv7"));
+        assert_eq!(name(&machine(&["linux,dummy-virt"], "armv6l")), None);
     }
 
     #[test]

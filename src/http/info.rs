@@ -6,9 +6,15 @@ use super::request::Request;
 use super::response::Response;
 use super::routes::App;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// The level of go2rtc's API that is spoken here. Home Assistant wants at least 1.9.13 and less than 2.
 const API_LEVEL: &str = "1.9.14";
+/// Of what the system says is wrong, so much is read, and so many sentences are passed on.
+const MAX_PROBLEMS_BYTES: u64 = 4096;
+const MAX_PROBLEMS: usize = 16;
 
 /// `/api`, for any method: go2rtc's keys, then our own name and version.
 pub fn api(app: &App, request: &Request) -> Response {
@@ -61,11 +67,24 @@ pub async fn status(app: &App) -> Response {
     figures(app.relay.status().await.map(|mut status| {
         let tls = app.tls.as_ref();
         status["tls"] = tls.map(|tls| tls.status()).unwrap_or_default();
-        if let (Some(error), Some(problems)) = (tls.and_then(|tls| tls.error()), status["problems"].as_array_mut()) {
-            problems.push(json!(format!("HTTPS: {error}")));
+        if let Some(problems) = status["problems"].as_array_mut() {
+            let https = tls.and_then(|tls| tls.error()).map(|error| format!("HTTPS: {error}"));
+            let around = app.services.problems.as_deref().map(problems_in).unwrap_or_default();
+            problems.extend(https.into_iter().chain(around).map(Value::String));
         }
         status
     }))
+}
+
+/// The lines of a file of the system's, which lies in memory. None if there is no such file.
+fn problems_in(path: &Path) -> Vec<String> {
+    let mut bytes = vec![];
+    if let Ok(file) = File::open(path) {
+        // What could be read counts.
+        let _ = file.take(MAX_PROBLEMS_BYTES).read_to_end(&mut bytes);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).take(MAX_PROBLEMS).map(str::to_owned).collect()
 }
 
 /// `/ca.crt`: the authority to trust. Browsers and phones know what to do with this type.

@@ -87,6 +87,8 @@ pub struct Services {
     pub ice_links: Vec<String>,
     /// `None`: share links are off.
     pub shares: Option<Arc<Book>>,
+    /// A file in which the system says what is wrong around the relay, a sentence a line.
+    pub problems: Option<PathBuf>,
     /// This machine's name, allowed in `Host`.
     pub host_name: String,
 }
