@@ -93,7 +93,7 @@ impl PublisherPolicy {
 }
 
 /// Section `api`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Api {
     /// `host:port`, `:port`; empty switches HTTP off. Default `:1984`.
     pub listen: String,
@@ -139,7 +139,7 @@ pub enum TlsMode {
 }
 
 /// Section `webrtc`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Webrtc {
     /// `:8555`, `ip:8555`, `:8555/tcp`, `:8555/udp` or empty (random UDP ports). Default `:8555`.
     pub listen: String,
@@ -184,7 +184,7 @@ impl fmt::Debug for IceServer {
 }
 
 /// Section `webrtc.filters`; `None` = not set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filters {
     /// Discovered host candidates that may be advertised; an empty list advertises none of them.
     pub candidates: Option<Vec<IpAddr>>,
@@ -228,7 +228,7 @@ pub enum Network {
 }
 
 /// Section `relay`: Porthole's own settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
     /// How long a source keeps running after its last viewer left, so that a page reload does not
     /// restart a camera. Default 10 s.
@@ -302,7 +302,7 @@ impl fmt::Debug for Share {
 }
 
 /// Section `log`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log {
     /// Lines below this level are not written. Default `info`.
     pub level: LevelFilter,
