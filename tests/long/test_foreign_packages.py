@@ -172,7 +172,7 @@ def test_the_archive_for_the_k2_starts_answers_and_stops_by_its_own_script(small
     assert code == 0, output
     with stopped_by(small, "/bin/sh", "/etc/rc.common", "/etc/init.d/porthole", "stop"):
         assert eventually(small.streams, START_SECONDS, "it answers") == {"test"}
-        settings = small.root / "mnt/UDISK/porthole/porthole.yaml"
-        settings.write_text(settings.read_text().replace("  test:", "  gate:"))
+        # without the interfaces of a printer, which this system does not have
+        (small.root / "mnt/UDISK/porthole/porthole.yaml").write_text("streams: {gate: 'test:'}\n")
         assert small.run("/bin/sh", "/etc/rc.common", "/etc/init.d/porthole", "reload")[0] == 0
         eventually(lambda: small.streams() == {"gate"}, START_SECONDS, "the settings read again")
