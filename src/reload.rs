@@ -125,6 +125,6 @@ mod tests {
         };
         let settings = |pwd: &str| Some(config::Webtorrent { trackers: vec![], shares: vec![share(pwd)] });
         (old.webtorrent, new.webtorrent) = (settings("one"), settings("two"));
-        assert_eq!(left_for_restart(&old, &new), ["webrtc.ice_servers", "webtorrent"]);
+        assert_eq!(left_for_restart(&old, &new), ["webrtc", "webtorrent"]);
     }
 }
