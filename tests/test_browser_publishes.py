@@ -129,7 +129,7 @@ def test_a_browser_is_given_the_bitrate_that_its_picture_needs(porthole, new_pag
       for (const s of (await sent.pc.getStats()).values()) if (s.type === 'candidate-pair' && s.nominated) estimates.push(s.availableOutgoingBitrate ?? 0);
       return Math.max(0, ...estimates);
     }"""
-    eventually(lambda: publisher.evaluate(sent) > 1_000_000, 8, "the browser believes in more than 1 Mbit/s")
+    eventually(lambda: publisher.evaluate(sent) > 1_000_000, 20, "the browser believes in more than 1 Mbit/s")
 
 
 def test_the_publisher_sees_itself_what_was_agreed_on_and_who_watches(porthole, new_page):

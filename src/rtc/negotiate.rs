@@ -66,6 +66,13 @@ pub fn viewer(
     source: Option<&[TrackInfo]>,
     backchannel: Option<&[Codec]>,
 ) -> Result<Vec<Accepted>, Mismatch> {
+    let films = |wanted: fn(Direction) -> bool| {
+        remote.medias.iter().any(|m| m.usable() == Some(Kind::Video) && wanted(m.direction))
+    };
+    // Who sends a picture and takes none came to publish, whatever else it could hear.
+    if films(Direction::sends) && !films(Direction::receives) {
+        return Err(Mismatch::NothingToSend);
+    }
     let mut accepted: Vec<Accepted> = Vec::new();
     for (media, kind, section) in candidates_for_media(remote) {
         let taken = |wanted: fn(Direction) -> bool| accepted.iter().any(|a| a.kind == kind && wanted(a.direction));
@@ -515,6 +522,11 @@ mod tests {
         assert_eq!(viewer(&sendonly, None, Some(&[])), Err(Mismatch::NothingToSend));
         let recvonly = parse(captures::CHROMIUM_VIEWER).unwrap();
         assert_eq!(publisher(&recvonly), Err(Mismatch::NothingToReceive));
+        let hears = offer(
+            "m=video 9 RTP/SAVPF 96\na=rtpmap:96 VP8/90000\na=mid:0\na=sendonly\n\
+             m=audio 9 RTP/SAVPF 8\na=mid:1\na=sendrecv\n",
+        );
+        assert_eq!(viewer(&hears, None, None), Err(Mismatch::NothingToSend));
         let foreign = offer("m=video 9 RTP/SAVPF 96\na=rtpmap:96 H266/90000\na=mid:0\na=sendonly\n");
         let message = publisher(&foreign).unwrap_err().to_string();
         assert!(message.starts_with("streams: codecs not matched: none => video:H264, "), "{message}");

@@ -38,7 +38,6 @@ class Session:
             f" ! application/x-rtp,media=video,encoding-name={codec},payload={self.payload(message)},clock-rate=90000 ! webrtcbin name=webrtc bundle-policy=max-bundle"
         )
         self.webrtc, self.source = self.pipeline.get_by_name("webrtc"), self.pipeline.get_by_name("source")
-        self.webrtc.connect("notify::ice-gathering-state", lambda *_: GLib.idle_add(self.gathered))
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message::error", lambda _, message: print(f"GStreamer: {message.parse_error()}", file=sys.stderr, flush=True))
@@ -47,6 +46,7 @@ class Session:
         offer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
         self.webrtc.emit("set-remote-description", offer, Gst.Promise.new_with_change_func(self.heard, None))
         GLib.timeout_add(1000 // FPS, self.push)
+        GLib.timeout_add(20, self.gathered)
         return False
 
     def payload(self, message):
@@ -62,10 +62,13 @@ class Session:
         self.webrtc.emit("set-local-description", reply.get_value("answer"), Gst.Promise.new())
 
     def gathered(self):
-        if self.webrtc.get_property("ice-gathering-state") == GstWebRTC.WebRTCICEGatheringState.COMPLETE and self.answer is None:
-            self.answer = self.webrtc.get_property("local-description").sdp.as_text()
-            print(json.dumps({"offer": self.offer.decode(), "answer": self.answer}), flush=True)
-            self.done.set()
+        """Looked at again and again: the property's own notice comes from another thread, at times before anybody listens."""
+        local = self.webrtc.get_property("local-description")
+        if local is None or self.webrtc.get_property("ice-gathering-state") != GstWebRTC.WebRTCICEGatheringState.COMPLETE:
+            return not self.ended
+        self.answer = local.sdp.as_text()
+        print(json.dumps({"offer": self.offer.decode(), "answer": self.answer}), flush=True)
+        self.done.set()
         return False
 
     def push(self):
