@@ -9,10 +9,8 @@ from browser import assert_counter_rises, view
 from cameras import Cameras
 from conftest import CHROMIUM
 from namespaces import linked, run
-from relay import eventually, free_port
+from relay import eventually
 from star import RELAY, TURN, TURN_SIDE, VIEWER_SIDE, ask
-from test_camera_codecs import PEER as GST_CAMERA
-from test_camera_codecs import PYTHON
 from test_turn_streams import OVER_TCP, OVER_TLS, OVER_UDP, certificate
 
 # Between relay and camera nothing passes but signalling; between relay and TURN server one way, and nothing after a CUT.
@@ -198,21 +196,6 @@ def test_another_relay_is_reached_by_tcp_where_udp_is_dropped(porthole, new_page
     page.evaluate("seen.pc.close()")
     connected = lambda: run(*near.prefix, "ss", "-tnH", "state", "established", "dport", f"= {other.media_port}").stdout  # noqa: E731
     eventually(lambda: not connected(), 5, "the connection is closed when nobody watches")
-
-
-@pytest.mark.timeout(90)
-def test_a_camera_of_gstreamer_is_reached_by_tcp_where_udp_is_dropped(porthole, new_page, apart, tmp_path):
-    near, far = apart
-    port = free_port()
-    camera = subprocess.Popen([*far.prefix, PYTHON, GST_CAMERA, str(port), "VP8"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert camera.stdout.readline() == "ready\n"
-        relay = porthole({"cam": f"webrtc:http://10.77.42.2:{port}/whep"}, prefix=near.prefix, address="10.77.42.1")
-        producer = watch(near, relay, new_page(chromium_within(near, tmp_path)))
-        assert producer["protocol"] == "http+tcp", producer
-    finally:
-        camera.kill()
-        camera.wait()
 
 
 @pytest.mark.timeout(60)
