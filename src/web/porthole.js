@@ -566,6 +566,11 @@ export class PortholePlayer extends Peer {
     });
   }
 
+  /** The figures may tell of a decoded picture before the video has it. */
+  moving() {
+    if (this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) super.moving();
+  }
+
   play() {
     this.video.play().then(() => { this.blocked = false; }, (error) => {
       this.blocked = error.name === 'NotAllowedError';
