@@ -284,6 +284,29 @@ def test_settings_that_are_wrong_leave_a_relay_with_the_defaults_whose_page_says
     assert small_system.ask("/api/status")["problems"] == []
 
 
+def test_streams_that_are_saved_apart_leave_the_settings_as_they_are_and_are_put_aside_when_they_cannot_be_read(small_system):
+    root = small_system.root
+    (root / "etc/default/porthole").write_text("SAVED=/tmp/streams.yaml\n")
+    settings, saved = root / "etc/porthole.yaml", root / "tmp/streams.yaml"
+    settings.write_text("streams: {gate: 'test:'}\n")
+    small_system.script("start")
+    assert set(eventually(small_system.answers, 5, "the relay answers")) == {"gate"}
+    small_system.ask("/api/streams?name=door&src=test:", method="PUT")
+    assert settings.read_text() == "streams: {gate: 'test:'}\n" and "door" in saved.read_text()
+    assert small_system.script("restart")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"gate", "door"}, 5, "what was saved counts besides the settings")
+    saved.write_text("streams: [\n")
+    assert small_system.script("restart")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"gate"}, 8, "the settings count without what was saved")
+    problems = small_system.ask("/api/status")["problems"]
+    assert problems[0].startswith("streams.yaml:") and "left out" in problems[-1], problems
+    assert (root / "tmp/streams.yaml.wrong").read_text() == "streams: [\n"
+    small_system.ask("/api/streams?name=yard&src=test:", method="PUT")
+    settings.unlink()
+    assert small_system.script("restart")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"test", "camera", "yard"}, 5, "without settings the defaults count, and what was saved")
+
+
 def test_a_relay_that_cannot_run_is_given_up(small_system):
     (small_system.root / "etc/default/porthole").write_text("RESPAWNS=2\nDAEMON=/bin/false\n")
     assert small_system.script("start")[0] == 0

@@ -26,6 +26,8 @@ VIRTUAL = [board for board in BOARDS if board.startswith("qemu")]
 MOST_BYTES = 32 * MIB
 NEIGHBOURS = pathlib.Path(__file__).parent / "neighbours.py"
 AHEAD = 3 * 365 * 86400
+# the 32-bit board has the kernel's own
+WATCHDOGS = {"qemu-arm64": ["-device", "i6300esb"]}
 
 
 @pytest.fixture
@@ -103,9 +105,6 @@ def test_a_board_without_settings_or_without_a_card_boots_with_defaults(machine,
     emulated = machine(board, dict.fromkeys(["porthole.yaml", "hostname.txt", "wifi.txt", "time.txt"])).start()
     assert problems(emulated) == ["There is no porthole.yaml on the card: the defaults count."]
     assert set(json.loads(emulated.get("/api/streams")[2])) == {"test"}
-    # what the API saves lasts until the next start
-    assert emulated.ask("PUT", "/api/streams?name=door&src=test:")[0] == 200
-    assert "door" in emulated.shell("cat /run/porthole/porthole.yaml")
     emulated.stop()
     emulated.drive = lambda: []
     emulated.start()
@@ -113,9 +112,47 @@ def test_a_board_without_settings_or_without_a_card_boots_with_defaults(machine,
     assert set(json.loads(emulated.get("/api/streams")[2])) == {"test"}
 
 
+def kept(board, name):
+    """A file of the card's folder `saved`, read while the board runs; empty if there is none."""
+    return subprocess.run(["mtype", "-i", board.card.drive, f"::saved/{name}"], capture_output=True, text=True, check=False).stdout
+
+
+def fingerprint(board):
+    found = json.loads(board.get("/api/status")[2])["tls"]
+    return found["authority"]["fingerprint"]
+
+
 @pytest.mark.parametrize("board", VIRTUAL[:1])
+def test_what_the_relay_saves_is_on_the_card_after_the_plug_was_pulled(machine, board):
+    settings = "streams: {gate: 'test:'}\r\napi: {tls: auto}\r\n"
+    emulated = machine(board, {"porthole.yaml": settings}).start()
+    authority = fingerprint(emulated)
+    assert emulated.ask("PUT", "/api/streams?name=door&src=test:")[0] == 200
+    eventually(lambda: "door" in kept(emulated, "streams.yaml"), 20, "the stream is on the card")
+    eventually(lambda: "CERTIFICATE" in kept(emulated, "ca.crt") and "KEY" in kept(emulated, "ca.key"), 20, "the authority is on the card")
+    eventually(lambda: emulated.shell("mount | grep -c vfat") == "0", 10, "the card is let go")
+    emulated.stop()
+    before = digest(emulated.card.path)
+    emulated.start()
+    assert set(json.loads(emulated.get("/api/streams")[2])) == {"gate", "door"}
+    assert fingerprint(emulated) == authority
+    assert problems(emulated) == []
+    time.sleep(12)  # more than twice the time between two looks for changes
+    emulated.stop()
+    assert digest(emulated.card.path) == before, "a start changes nothing"
+    # what can't be read stays on the card, and another start says so
+    emulated.card.write("saved/streams.yaml", "streams: [\r\n")
+    emulated.start()
+    assert eventually(lambda: set(json.loads(emulated.get("/api/streams")[2])), 20, "it answers") == {"gate"}
+    assert "left out" in problems(emulated)[-1], problems(emulated)
+    assert emulated.ask("PUT", "/api/streams?name=yard&src=test:")[0] == 200
+    eventually(lambda: "yard" in kept(emulated, "streams.yaml"), 20, "the next stream is on the card")
+    assert kept(emulated, "streams.yaml.wrong") == "streams: [\n"
+
+
+@pytest.mark.parametrize("board", VIRTUAL)
 def test_a_relay_that_dies_comes_back_and_one_that_hangs_resets_the_board(machine, board):
-    emulated = machine(board, options=["-device", "i6300esb"]).start()
+    emulated = machine(board, options=WATCHDOGS.get(board, [])).start()
     relay = emulated.shell("pidof porthole")
     assert emulated.shell(f"ls -l /proc/{relay}/fd | grep -c watchdog") == "1"
     emulated.shell(f"kill -9 {relay}")
@@ -148,6 +185,7 @@ def lan(tmp_path):
         namespace.serve_addresses = lambda: run("busybox", "udhcpd", "-f", settings)
         namespace.serve_time = lambda: run(sys.executable, NEIGHBOURS, "time", AHEAD)
         namespace.find = lambda name: subprocess.run([*namespace.prefix, sys.executable, NEIGHBOURS, "find", name], capture_output=True, text=True, check=True).stdout.strip()
+        namespace.port = lambda name: subprocess.run([*namespace.prefix, sys.executable, NEIGHBOURS, "port", name], capture_output=True, text=True, check=True).stdout.strip()
         namespace.get = lambda url: subprocess.run([*namespace.prefix, "curl", "-sf", "-m", "2", url], capture_output=True, text=True, check=False).stdout
         yield namespace
         for process in processes:
@@ -172,11 +210,12 @@ def test_a_board_is_found_by_its_name_and_learns_its_address_and_the_time(machin
 
 @pytest.mark.parametrize("board", VIRTUAL[:1])
 def test_a_board_at_the_end_of_a_cable_without_a_router_is_found_by_its_name(machine, lan, board):
-    emulated = machine(board, prefix=lan.prefix, tap="tap0").start()
+    emulated = machine(board, {"porthole.yaml": "api: {listen: ':80'}\n"}, prefix=lan.prefix, tap="tap0").start()
     address = eventually(lambda: lan.find("porthole.local"), BOOT_SECONDS, "its name leads to it")
     assert address.startswith("169.254.")
-    eventually(lambda: lan.get(f"http://{address}:1984/api"), 20, "it answers there")
+    eventually(lambda: lan.get(f"http://{address}/api"), 20, "it answers there")
+    eventually(lambda: lan.port("porthole._http._tcp.local") == "80", 20, "lists of services show its page")
     # a router that is plugged in later
     lan.serve_addresses()
-    eventually(lambda: lan.get("http://10.77.43.50:1984/api"), 60, "it answers at the address that it was given")
+    eventually(lambda: lan.get("http://10.77.43.50/api"), 60, "it answers at the address that it was given")
     assert "169.254" not in emulated.shell("ip -4 address")
