@@ -2,6 +2,8 @@
 
 import time
 
+from relay import PATIENCE
+
 # A viewer as other people's pages write it, in each signalling dialect.
 VIEWER = """
 async ({ dialect, base, src, tcp }) => {
@@ -72,6 +74,7 @@ PLAYING_MS = 10000
 
 def until(page, expression, milliseconds):
     """Waits for an expression to be true in the page. (Playwright's own way needs a page that allows eval.)"""
+    milliseconds *= PATIENCE
     end = time.monotonic() + milliseconds / 1000
     while not page.evaluate(f"Boolean({expression})"):
         if time.monotonic() > end:

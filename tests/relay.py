@@ -12,6 +12,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("PORTHOLE_BIN", str(ROOT / "target/release/porthole"))
+# how much slower than usual the relay may be: tests/long/emulated has one that another processor's instructions are made for
+PATIENCE = float(os.environ.get("PORTHOLE_PATIENCE", "1"))
 START_SECONDS = 5
 STOP_SECONDS = 1
 
@@ -38,6 +40,7 @@ def free_media_port(taken=()):
 
 def eventually(probe, seconds, what):
     """Asks until the answer is truthy, and returns it."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         answer = probe()
@@ -53,7 +56,7 @@ class Relay:
     `binary`: the command that is the relay, where it is another one; an emulated one may take `patience` times as long."""
 
     def __init__(
-        self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, environment=None, binary=(BINARY,), patience=1, **sections
+        self, directory, streams, prefix=(), address="127.0.0.1", media=None, arguments=(), http_port=None, environment=None, binary=(BINARY,), patience=PATIENCE, **sections
     ):
         self.address = address
         self.http_port = http_port or free_port()
@@ -135,7 +138,7 @@ class Relay:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def ask(self, method, path, body=None, headers=None, timeout=10, binary=False):
+    def ask(self, method, path, body=None, headers=None, timeout=10 * PATIENCE, binary=False):
         """`(status, headers, text)`, whatever the status; bytes for text if `binary`."""
         data = body.encode() if isinstance(body, str) else body
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
