@@ -98,7 +98,7 @@ def sockets(network, relay):
     for line in network.inside("ss", "-lnutpH").splitlines():
         fields = line.split()
         address, port = fields[4].rsplit(":", 1)
-        if "porthole" in line and int(port) != relay.http_port:
+        if f"pid={relay.pid}," in line and int(port) != relay.http_port:
             found.add((fields[0], re.sub(r"%.*|[\[\]]", "", address), int(port)))
     return found
 
