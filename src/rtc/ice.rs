@@ -212,9 +212,9 @@ impl Ice {
         self.consent
     }
 
-    /// Media came that only this peer can have protected: somebody who sends wants the connection. FFmpeg, as a WHIP
-    /// publisher, answers no check once it streams; RFC 7675 asks for answers before one sends, and to a publisher goes
-    /// nothing but reports and requests for keyframes.
+    /// Media came that only this peer can have protected, and none of ours goes to it: somebody who sends wants the
+    /// connection. FFmpeg, as a WHIP publisher, answers no check once it streams. RFC 7675 counts answers alone, for it
+    /// guards those who are sent to; such a peer gets nothing but reports and requests for keyframes.
     pub fn media_came(&mut self, now: Instant) {
         if self.consent.is_some() {
             self.consent = Some(now + CONSENT_LOST);

@@ -236,7 +236,10 @@ impl Session {
                 events.push(Event::Rtcp(plain));
             }
         } else if let Ok(plain) = keys.incoming.decrypt_rtp(bytes) {
-            self.ice.media_came(now);
+            // Whoever is sent media has to answer checks.
+            if !keys.protect.is_used() {
+                self.ice.media_came(now);
+            }
             events.push(Event::Rtp(plain));
         }
     }
