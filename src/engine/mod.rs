@@ -41,6 +41,7 @@ use crate::net::turn::Input;
 use crate::net::udp::ReceiveBuffers;
 use crate::rtc::digest::Digest;
 use crate::rtc::session::{Event, Identity};
+use crate::source::webrtc::url;
 use crate::source::{ProducerId, SourceEvent, SourceRequest, Surroundings};
 use crate::stream::relay::{Command, Error, ErrorKind};
 use fanout::Output;
@@ -130,8 +131,11 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Self, String> {
         let mut wire = Wire::bind(Policy::new(&config.webrtc)?);
         let identity = Arc::new(Identity::generate()?);
-        let surroundings =
-            Surroundings { identity: identity.clone(), echo_paths: config.echo_paths.clone().map(Into::into) };
+        let surroundings = Surroundings {
+            identity: identity.clone(),
+            ice_servers: url::servers(config.webrtc.ice_servers.clone().unwrap_or_default()).into(),
+            echo_paths: config.echo_paths.clone().map(Into::into),
+        };
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let (messages, relayed) = mpsc::channel(RELAYED_QUEUE);
         let servers = Servers::new(&config.webrtc);

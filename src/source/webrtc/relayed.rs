@@ -1,5 +1,5 @@
-//! An address on a TURN server for one call, for cameras that no direct way leads to: asked of the servers that the
-//! call's URL or its signalling names, given back when the call ends or went another way.
+//! An address on a TURN server for one call, for cameras that no direct way leads to: asked of the servers that
+//! the call was given, given back when the call ends or went another way.
 use super::call::Call;
 use super::url::IceServer;
 use crate::net::resolve;
@@ -82,11 +82,12 @@ impl Default for Relayed {
 }
 
 impl Relayed {
-    /// Looks the TURN servers among these up and asks them. Once.
+    /// Looks the TURN servers among these up and asks them, after those of a list before.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest) {
         let turn = servers.iter().filter(|server| matches!(server.uri.kind, Kind::Turn | Kind::Turns));
         self.digest = Some(digest.clone());
-        for (number, IceServer { uri, login }) in turn.take(MAX_SERVERS).enumerate() {
+        for IceServer { uri, login } in turn.take(MAX_SERVERS) {
+            let number = self.servers.len();
             self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new() });
             let uri = uri.clone();
             self.names.spawn(async move { (number, resolve::server(&uri).await) });
