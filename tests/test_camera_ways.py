@@ -11,7 +11,7 @@ from cameras import Cameras
 from conftest import CHROMIUM
 from namespaces import linked, run
 from relay import eventually
-from star import LINK, RELAY, TURN, TURN_SIDE, VIEWER_SIDE, ask
+from star import LINK, RELAY, RELAY6, TURN, TURN_SIDE, TURN_SIDE6, VIEWER_SIDE, VIEWER_SIDE6, ask
 from test_turn_streams import OVER_TCP, OVER_TLS, OVER_UDP, certificate
 
 # Between relay and camera nothing passes but signalling; between relay and TURN server one way, and nothing after a CUT.
@@ -84,7 +84,7 @@ def far(star, porthole, tmp_path, request):
 def test_a_camera_that_only_a_turn_server_leads_to_is_seen(far, new_page, star, tmp_path, dialect, url, way):
     (tmp_path / "certificates").mkdir()
     tls, authority = certificate(tmp_path / "certificates", f"IP:{TURN_SIDE}")
-    star.coturn(tls if url == OVER_TLS else "no-tls")
+    star.coturn(tls=tls if url == OVER_TLS else "no-tls")
     relay = far.start(dialect, url, way=way, environment=[f"SSL_CERT_FILE={authority}"])
     page = new_page(star.chromium("relay"))
     view(page, relay)
@@ -153,6 +153,39 @@ def test_a_camera_on_the_internet_is_told_the_relayed_address_with_the_offer(far
         watched(far.porthole({"cam": source}, prefix=star.within("relay"), address=RELAY, webrtc={"ice_servers": [TURN]}))
         assert (" typ relay" in cameras.wait("offer")["sdp"]) == told
         assert (far.allocations() == 1) == told
+    finally:
+        cameras.kill()
+
+
+OVER_IPV6 = f"turn:[{TURN_SIDE6}]:3478"
+ONLY_RELAYED_IPV6 = """
+table inet ways {
+  chain forward {
+    type filter hook forward priority 0;
+    ip6 saddr RELAY ip6 daddr CAMERA meta l4proto udp drop
+    ip6 saddr CAMERA ip6 daddr RELAY meta l4proto udp drop
+  }
+}
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "dialect, url, own", [("go2rtc", OVER_UDP, []), ("whep", OVER_IPV6, []), ("whep", None, [{**TURN, "urls": [OVER_IPV6]}])], ids=["server-at-IPv4", "server-at-IPv6", "the-relays-own"]
+)
+def test_a_camera_with_nothing_but_ipv6_is_seen_through_a_turn_server(porthole, star, new_page, tmp_path, dialect, url, own):
+    star.add_v6()
+    star.coturn(f"listening-ip={TURN_SIDE6}", f"relay-ip={TURN_SIDE6}")
+    star.filter(ONLY_RELAYED_IPV6.replace("RELAY", RELAY6).replace("CAMERA", VIEWER_SIDE6))
+    cameras = Cameras(tmp_path, address=VIEWER_SIDE6, prefix=star.within("viewer")).start()
+    try:
+        source = cameras.url(dialect) + (ice_servers(url) if url else "")
+        relay = porthole({"cam": source}, prefix=star.within("relay"), address=RELAY, webrtc={"ice_servers": own})
+        page = new_page(star.chromium("relay"))
+        view(page, relay)
+        assert_counter_rises(page, seconds=1, video="seen.video")
+        producer = ask(star, relay, "/api/streams?src=cam")["producers"][0]
+        assert producer["protocol"].endswith("+relay") and producer["remote_addr"].startswith(f"[{VIEWER_SIDE6}]:"), producer
     finally:
         cameras.kill()
 

@@ -103,8 +103,8 @@ pub struct Call {
     candidates: usize,
     /// Where our candidates are: one socket for each address family.
     sockets: [Option<Socket>; 2],
-    /// Our address on a TURN server, and whether it is one of IPv6.
-    relay: Option<(Socket, bool)>,
+    /// Our addresses on TURN servers, likewise.
+    relays: [Option<Socket>; 2],
     pub out: Vec<Datagram>,
     pub events: Vec<Event>,
     scratch: Vec<SessionEvent>,
@@ -142,7 +142,7 @@ impl Call {
             passive: Vec::new(),
             candidates: 0,
             sockets,
-            relay: None,
+            relays: [None; 2],
             out: Vec::new(),
             events: Vec::new(),
             scratch: Vec::new(),
@@ -290,8 +290,8 @@ impl Call {
 
     fn check(&mut self, address: SocketAddr, priority: u32, now: Instant) {
         let Some(session) = &mut self.session else { return };
-        let relay = self.relay.filter(|(_, v6)| *v6 == address.is_ipv6()).map(|(socket, _)| socket);
-        for socket in self.sockets[usize::from(address.is_ipv6())].into_iter().chain(relay) {
+        let family = usize::from(address.is_ipv6());
+        for socket in self.sockets[family].into_iter().chain(self.relays[family]) {
             session.ice_mut().add_remote(now, socket, address, priority);
         }
     }
@@ -301,6 +301,11 @@ impl Call {
         self.remotes.iter().map(|(address, _)| *address)
     }
 
+    /// No address of the camera is one of IPv4.
+    pub fn has_only_v6(&self) -> bool {
+        !self.remotes.is_empty() && self.remotes().all(|remote| remote.is_ipv6())
+    }
+
     /// Where the camera takes TCP connections, with its priority of each.
     pub fn passive(&self) -> impl Iterator<Item = (SocketAddr, u32)> {
         self.passive.iter().copied()
@@ -308,7 +313,7 @@ impl Call {
 
     /// Checks the camera's addresses from ours on a TURN server too.
     pub fn add_relay(&mut self, socket: Socket, v6: bool, now: Instant) {
-        self.relay = Some((socket, v6));
+        self.relays[usize::from(v6)] = Some(socket);
         for (address, priority) in self.remotes.clone() {
             self.check(address, priority, now);
         }
@@ -323,7 +328,9 @@ impl Call {
 
     /// A way is needed no more.
     pub fn drop_socket(&mut self, socket: Socket, now: Instant) {
-        self.relay.take_if(|(relay, _)| *relay == socket);
+        for relay in &mut self.relays {
+            relay.take_if(|relay| *relay == socket);
+        }
         if let Some(session) = &mut self.session {
             session.lost_socket(now, socket, &mut self.out, &mut self.scratch);
         }
@@ -337,11 +344,6 @@ impl Call {
         if used && self.route().is_none() && !self.over {
             self.end(why.to_owned());
         }
-    }
-
-    /// The address on a TURN server, while it is checked from.
-    pub fn relay(&self) -> Option<Socket> {
-        self.relay.map(|(socket, _)| socket)
     }
 
     pub fn is_described(&self) -> bool {
@@ -732,6 +734,15 @@ mod tests {
         wire.relay.add_relay(Socket::Relay(1), true, wire.now);
         wire.relay.tick(wire.now);
         assert!(wire.relay.out.iter().all(|datagram| datagram.route.socket == Socket::Udp(0)));
+        // Once there is one of each family, both are used.
+        wire.relay.add_candidate("candidate:7 1 udp 5 2001:db8::7 8555 typ host", wire.now);
+        wire.relay.add_relay(Socket::Relay(0), false, wire.now);
+        wire.relay.tick(wire.now);
+        let seen: Vec<_> =
+            wire.relay.out.iter().map(|datagram| (datagram.route.socket, datagram.route.remote)).collect();
+        assert!(seen.contains(&(Socket::Relay(1), "[2001:db8::7]:8555".parse().unwrap())), "{seen:?}");
+        assert!(seen.contains(&(Socket::Relay(0), at(2))), "{seen:?}");
+        assert!(!wire.relay.has_only_v6());
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub async fn run(
         Err(error) => return error,
     };
     let towards = way.map(|(ours, _)| ours);
+    let digest = Digest::new(surroundings.identity.provider.clone());
     let mut line = Line {
         servers: Servers::new(&target, &surroundings.ice_servers, way),
         dialect: dialect::of(&target),
@@ -89,13 +90,13 @@ pub async fn run(
         sockets,
         towards,
         reflexive: Reflexive::default(),
-        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback())),
+        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback()), digest.clone()),
         gathering: None,
         socket: None,
         steps: VecDeque::new(),
         doing: None,
         described: false,
-        digest: Digest::new(surroundings.identity.provider.clone()),
+        digest,
         progress: Progress::default(),
         sink,
     };
@@ -261,7 +262,7 @@ impl Line {
             return;
         }
         self.reflexive.begin(servers, &self.digest, now);
-        self.ways.begin(servers, &self.digest);
+        self.ways.begin(servers);
         self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);
     }
 
@@ -276,7 +277,7 @@ impl Line {
     /// What was found since the last time, once there is somebody to tell.
     fn new_candidates(&mut self, ready: bool) -> Vec<String> {
         let mut candidates = self.reflexive.take_candidates(ready);
-        candidates.extend(self.ways.take_candidate(ready));
+        candidates.extend(self.ways.take_candidates(ready));
         candidates
     }
 
