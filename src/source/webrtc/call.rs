@@ -116,18 +116,17 @@ impl Call {
     /// # Errors
     /// If the system gives no random numbers.
     pub fn new(identity: Arc<Identity>, sockets: [Option<Socket>; 2], now: Instant) -> Result<Self, String> {
-        let mut random = [0; 52];
-        identity.fill(&mut random).map_err(|_| "the system gives no random numbers")?;
-        const ICE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(ICE[usize::from(byte & 63)])).collect::<String>();
+        let mut random = [0; 20];
+        let local = identity.fill(&mut random).and_then(|()| identity.credentials());
+        let local = local.map_err(|_| "the system gives no random numbers")?;
         let number = |at: usize| random[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
         Ok(Self {
-            local: Credentials { ufrag: text(&random[..8]), pwd: text(&random[8..32]) },
-            session_id: u64::from(number(32)) << 30 | u64::from(number(36)) >> 2,
+            local,
+            session_id: u64::from(number(0)) << 30 | u64::from(number(4)) >> 2,
             fingerprint: format!("sha-256 {}", identity.fingerprint),
-            intake: Intake { ssrc: number(40).max(1), ..Intake::default() },
+            intake: Intake { ssrc: number(8).max(1), ..Intake::default() },
             backchannel: None,
-            numbers: (number(44) as u16, number(48)),
+            numbers: (number(12) as u16, number(16)),
             identity,
             begun: now,
             offered: Vec::new(),
