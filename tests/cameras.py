@@ -73,7 +73,8 @@ class Cameras:
         scheme, path, options = URLS[dialect]
         secure = "s" if (port in (self.tls, self.untrusted) if secure is None else secure) else ""
         prefix = f"/{name}" if name else ""
-        return f"webrtc:{scheme}{secure}://{userinfo}{self.address}:{port or self.port}{prefix}{path}{options}{more}"
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"webrtc:{scheme}{secure}://{userinfo}{address}:{port or self.port}{prefix}{path}{options}{more}"
 
     def tell(self, name="", **wish):
         """To the control door, whose words are listed in peers/camera/__main__.py."""

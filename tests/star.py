@@ -11,6 +11,7 @@ from relay import eventually
 
 LINK = "wire"
 RELAY, VIEWER_SIDE, TURN_SIDE = "10.77.51.2", "10.77.52.2", "10.77.53.2"
+RELAY6, VIEWER_SIDE6, TURN_SIDE6 = "fd77:51::2", "fd77:52::2", "fd77:53::2"
 # coturn logs to files of its own and forks unless it is told otherwise
 COTURN = """
 listening-port=3478
@@ -79,6 +80,14 @@ class Star:
         run("ip", "-n", name, "route", "add", "default", "via", f"{network}.1")
         run(*self.within(router), "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
+    def add_v6(self):
+        """IPv6 beside IPv4, on all links."""
+        run(*self.within("middle"), "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        for number, side in enumerate(("relay", "viewer", "turn"), 1):
+            run("ip", "-n", self.names["middle"], "address", "add", f"fd77:5{number}::1/64", "dev", f"{LINK}{number}", "nodad")
+            run("ip", "-n", self.names[side], "address", "add", f"fd77:5{number}::2/64", "dev", LINK, "nodad")
+            run("ip", "-n", self.names[side], "route", "add", "default", "via", f"fd77:5{number}::1")
+
     def behind(self, router, side, network):
         """One more namespace, behind one that becomes a router."""
         self.names[side] = f"porthole-{os.getpid()}-{side}"
@@ -99,9 +108,9 @@ class Star:
     def listens(self, side, port, kind="t"):
         return f":{port} " in run(*self.within(side), "ss", f"-ln{kind}").stdout
 
-    def coturn(self, tls="no-tls"):
+    def coturn(self, *more, tls="no-tls"):
         config = self.directory / "turnserver.conf"
-        config.write_text(COTURN.format(ip=TURN_SIDE, directory=self.directory, tls=tls))
+        config.write_text("\n".join([COTURN.format(ip=TURN_SIDE, directory=self.directory, tls=tls), *more]))
         self.background("turn", "turnserver", "-c", str(config), log="turnserver.log")
         eventually(lambda: self.listens("turn", 3478, "u"), 10, "coturn listens")
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from cameras import Cameras
 from conftest import CHROMIUM
 from namespaces import linked, run
 from relay import eventually
-from star import RELAY, TURN, TURN_SIDE, VIEWER_SIDE, ask
+from star import LINK, RELAY, RELAY6, TURN, TURN_SIDE, TURN_SIDE6, VIEWER_SIDE, VIEWER_SIDE6, ask
 from test_turn_streams import OVER_TCP, OVER_TLS, OVER_UDP, certificate
 
 # Between relay and camera nothing passes but signalling; between relay and TURN server one way, and nothing after a CUT.
@@ -46,11 +47,12 @@ class Far:
             rules = rules.replace(word, str(value))
         self.star.filter(rules)
 
-    def start(self, dialect, *urls, way="meta l4proto { tcp, udp } th dport { 3478, 5349 }", environment=(), linger="200ms", **login):
+    def start(self, dialect, *urls, way="meta l4proto { tcp, udp } th dport { 3478, 5349 }", environment=(), linger="200ms", own=(), **login):
+        """`urls`: of TURN servers in the source; `own`: the relay's `ice_servers`."""
         self.filter(ONLY_RELAYED, DOOR=self.cameras.port, WAY=way)
         source = self.cameras.url(dialect).split("#ice_servers")[0] + (ice_servers(*urls, **login) if urls else "")
         prefix = [*self.star.within("relay"), *(["env", *environment] if environment else [])]
-        self.relay = self.porthole({"cam": source}, prefix=prefix, address=RELAY, relay={"linger": linger})
+        self.relay = self.porthole({"cam": source}, prefix=prefix, address=RELAY, relay={"linger": linger}, webrtc={"ice_servers": list(own)})
         return self.relay
 
     def stream(self):
@@ -76,13 +78,13 @@ def far(star, porthole, tmp_path, request):
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize(
     "dialect, url, way",
-    [("go2rtc", OVER_UDP, "udp dport 3478"), ("whep", OVER_UDP, "udp dport 3478"), ("kinesis", OVER_TCP, "tcp dport 3478"), ("openipc", OVER_TLS, "tcp dport 5349")],
-    ids=["go2rtc-UDP", "WHEP-UDP", "Kinesis-TCP", "OpenIPC-TLS"],
+    [(dialect, OVER_UDP, "udp dport 3478") for dialect in ("go2rtc", "whep", "creality", "milestone")] + [("kinesis", OVER_TCP, "tcp dport 3478"), ("openipc", OVER_TLS, "tcp dport 5349")],
+    ids=["go2rtc-UDP", "WHEP-UDP", "Creality-UDP", "Milestone-UDP", "Kinesis-TCP", "OpenIPC-TLS"],
 )
 def test_a_camera_that_only_a_turn_server_leads_to_is_seen(far, new_page, star, tmp_path, dialect, url, way):
     (tmp_path / "certificates").mkdir()
     tls, authority = certificate(tmp_path / "certificates", f"IP:{TURN_SIDE}")
-    star.coturn(tls if url == OVER_TLS else "no-tls")
+    star.coturn(tls=tls if url == OVER_TLS else "no-tls")
     relay = far.start(dialect, url, way=way, environment=[f"SSL_CERT_FILE={authority}"])
     page = new_page(star.chromium("relay"))
     view(page, relay)
@@ -96,11 +98,103 @@ def test_a_camera_that_only_a_turn_server_leads_to_is_seen(far, new_page, star, 
     assert "s3cret" not in relay.log()
 
 
-LINK = f'<{OVER_UDP}?transport=udp>; rel="ice-server"; username="user"; credential="s3cret"; credential-type="password"'
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("dialect", ["go2rtc", "whep"])
+def test_a_camera_that_only_the_relays_own_turn_server_leads_to_is_seen(far, new_page, star, dialect):
+    star.coturn()
+    far.start(dialect, own=[TURN])
+    page = new_page(star.chromium("relay"))
+    view(page, far.relay)
+    assert_counter_rises(page, seconds=1, video="seen.video")
+    assert far.producer()["protocol"].endswith("+relay"), far.producer()
+
+
+@pytest.fixture
+def watched(far):
+    """`watched(relay)`: somebody takes the stream, without WebRTC."""
+    watchers = []
+
+    def watch(relay):
+        command = [*far.star.within("relay"), "curl", "-s", f"{relay.url}/api/streams?src=cam&video=all&audio=all"]
+        watchers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+    yield watch
+    for watcher in watchers:
+        watcher.terminate()
+        watcher.wait(5)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("dialect", ["go2rtc", "whep"])
+def test_a_camera_nearby_is_called_at_once_and_without_a_packet_to_the_relays_own_servers(far, star, watched, dialect):
+    far.filter("table inet asked {\n chain forward {\n type filter hook forward priority 0;\n ip saddr RELAY ip daddr TURN counter drop\n }\n}\n")
+    far.relay = far.porthole({"cam": far.cameras.url(dialect)}, prefix=star.within("relay"), address=RELAY, webrtc={"ice_servers": [TURN]})
+    began = time.monotonic()
+    watched(far.relay)
+    far.cameras.wait("offer")
+    assert time.monotonic() - began < 0.5, "no server is waited for"
+    eventually(lambda: far.producer().get("state") == "connected", 10, "the camera is seen")
+    time.sleep(3)
+    assert "counter packets 0 " in run(*star.within("middle"), "nft", "list", "table", "inet", "asked").stdout
+
+
+PUBLIC = "203.0.113.9"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("dialect, told", [("whep", True), ("creality", False), ("kinesis", False)])
+def test_a_camera_on_the_internet_is_told_the_relayed_address_with_the_offer(far, star, watched, tmp_path, dialect, told):
+    star.coturn()
+    run("ip", "-n", star.names["viewer"], "address", "add", f"{PUBLIC}/32", "dev", LINK)
+    run("ip", "-n", star.names["middle"], "route", "add", PUBLIC, "via", VIEWER_SIDE)
+    cameras = Cameras(tmp_path, address=PUBLIC, prefix=star.within("viewer")).start()
+    try:
+        source = cameras.url(dialect).split("#ice_servers")[0]
+        watched(far.porthole({"cam": source}, prefix=star.within("relay"), address=RELAY, webrtc={"ice_servers": [TURN]}))
+        assert (" typ relay" in cameras.wait("offer")["sdp"]) == told
+        assert (far.allocations() == 1) == told
+    finally:
+        cameras.kill()
+
+
+OVER_IPV6 = f"turn:[{TURN_SIDE6}]:3478"
+ONLY_RELAYED_IPV6 = """
+table inet ways {
+  chain forward {
+    type filter hook forward priority 0;
+    ip6 saddr RELAY ip6 daddr CAMERA meta l4proto udp drop
+    ip6 saddr CAMERA ip6 daddr RELAY meta l4proto udp drop
+  }
+}
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "dialect, url, own", [("go2rtc", OVER_UDP, []), ("whep", OVER_IPV6, []), ("whep", None, [{**TURN, "urls": [OVER_IPV6]}])], ids=["server-at-IPv4", "server-at-IPv6", "the-relays-own"]
+)
+def test_a_camera_with_nothing_but_ipv6_is_seen_through_a_turn_server(porthole, star, new_page, tmp_path, dialect, url, own):
+    star.add_v6()
+    star.coturn(f"listening-ip={TURN_SIDE6}", f"relay-ip={TURN_SIDE6}")
+    star.filter(ONLY_RELAYED_IPV6.replace("RELAY", RELAY6).replace("CAMERA", VIEWER_SIDE6))
+    cameras = Cameras(tmp_path, address=VIEWER_SIDE6, prefix=star.within("viewer")).start()
+    try:
+        source = cameras.url(dialect) + (ice_servers(url) if url else "")
+        relay = porthole({"cam": source}, prefix=star.within("relay"), address=RELAY, webrtc={"ice_servers": own})
+        page = new_page(star.chromium("relay"))
+        view(page, relay)
+        assert_counter_rises(page, seconds=1, video="seen.video")
+        producer = ask(star, relay, "/api/streams?src=cam")["producers"][0]
+        assert producer["protocol"].endswith("+relay") and producer["remote_addr"].startswith(f"[{VIEWER_SIDE6}]:"), producer
+    finally:
+        cameras.kill()
+
+
+LINK_FIELD = f'<{OVER_UDP}?transport=udp>; rel="ice-server"; username="user"; credential="s3cret"; credential-type="password"'
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("far", [{"link": LINK}], indirect=True, ids=["Link"])
+@pytest.mark.parametrize("far", [{"link": LINK_FIELD}], indirect=True, ids=["Link"])
 def test_a_turn_server_that_the_camera_names_in_its_answer_leads_to_it(far, new_page, star):
     star.coturn()
     far.start("whep")
@@ -152,12 +246,10 @@ def test_a_direct_way_is_preferred_and_the_allocation_given_back(far, new_page, 
     [([OVER_UDP], {"credential": "wrong"}, "refuses the username or the credential"), ([OVER_TLS], {}, "no connection to 10.77.53.2:5349: Connection refused")],
     ids=["wrong-credential", "nobody-there"],
 )
-def test_what_a_turn_server_refused_is_told_where_the_camera_is_not_seen(far, star, urls, login, words):
+def test_what_a_turn_server_refused_is_told_where_the_camera_is_not_seen(far, star, watched, urls, login, words):
     star.coturn()
-    far.start("go2rtc", *urls, linger="10s", **login)
-    command = [*star.within("relay"), "curl", "-s", f"{far.relay.url}/api/streams?src=cam&video=all&audio=all"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL):
-        error = eventually(lambda: far.stream()["last_error"], 25, "the call is given up")
+    watched(far.start("go2rtc", *urls, linger="10s", **login))
+    error = eventually(lambda: far.stream()["last_error"], 25, "the call is given up")
     assert "no packet of the camera arrived within 15 s" in error and f"({urls[0]}" in error and words in error, error
     assert "wrong" not in far.relay.log().replace(words, "")
 

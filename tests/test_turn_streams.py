@@ -59,7 +59,7 @@ def start(porthole, star, tmp_path):
             directory.mkdir()
             tls, authority = certificate(directory, name)
             prefix = [*prefix, "env", f"SSL_CERT_FILE={authority}"] if trusted else prefix
-        star.coturn(tls)
+        star.coturn(tls=tls)
         star.filter(ONLY.replace("WAY", way))
         relay = porthole({"cam": "test:?fps=15"}, prefix=prefix, address="10.77.51.2", webrtc={"ice_servers": [{**TURN, "urls": list(urls)}]})
         star.filter(NO_MEDIA.replace("HTTP", str(relay.http_port)))

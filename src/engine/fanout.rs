@@ -1,4 +1,5 @@
 //! From the rings to the viewers: the packet path.
+use crate::engine::Engine;
 use crate::engine::peer::{Budget, Peer, REPLAY_INTERVAL, Sender};
 use crate::engine::send::{Full, SendBuffer};
 use crate::engine::track::Track;
@@ -20,6 +21,42 @@ pub struct Output<'a> {
     pub wire: &'a mut Wire,
     pub buffer: &'a mut SendBuffer,
     pub now: Instant,
+}
+
+impl Engine {
+    /// Brings what producers sent to their viewers.
+    pub(super) fn fan_out(&mut self, now: Instant) {
+        let dirty: Vec<u32> = self.tracks.iter().filter(|(_, track)| track.dirty).map(|(key, _)| *key).collect();
+        for key in dirty {
+            let viewers = self.tracks.get_mut(&key).map(|track| std::mem::take(&mut track.viewers)).unwrap_or_default();
+            for viewer in &viewers {
+                self.pump(*viewer, now);
+            }
+            if let Some(track) = self.tracks.get_mut(&key) {
+                track.dirty = false;
+                track.late.clear();
+                // Whoever joined or left meanwhile counts.
+                let joined = std::mem::take(&mut track.viewers);
+                track.viewers = viewers;
+                track.viewers.extend(joined);
+                track.viewers.retain(|viewer| self.peers.contains_key(viewer));
+            }
+        }
+    }
+
+    pub(super) fn pump(&mut self, key: u32, now: Instant) {
+        self.guarded(key, |engine| {
+            let Some(peer) = engine.peers.get_mut(&key) else { return };
+            let before: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
+            let mut output = Output { tracks: &engine.tracks, wire: &mut engine.wire, buffer: &mut engine.buffer, now };
+            let wanted = pump(peer, &mut output);
+            let after: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
+            engine.packets_forwarded += after - before;
+            for track in wanted {
+                engine.ask_keyframe(track, now);
+            }
+        });
+    }
 }
 
 /// Sends a viewer what is new for it. Answers the tracks whose producer should make a keyframe.

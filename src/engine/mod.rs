@@ -1,8 +1,11 @@
 //! The engine: one loop on one thread that owns every session, every stream and every media socket.
 //! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
 //! nothing here locks or waits for one peer.
+mod answers;
+mod commands;
 mod examine;
 mod fanout;
+mod feed;
 mod guard;
 mod held;
 mod hidden;
@@ -31,7 +34,6 @@ use crate::config::Config;
 use crate::doctor::explain::Explainer;
 use crate::doctor::facts::Advertised;
 use crate::doctor::history::History;
-use crate::media::codec::Kind;
 use crate::net::mdns::Mdns;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
@@ -41,21 +43,19 @@ use crate::net::turn::Input;
 use crate::net::udp::ReceiveBuffers;
 use crate::rtc::digest::Digest;
 use crate::rtc::session::{Event, Identity};
-use crate::source::{ProducerId, SourceEvent, SourceRequest, Surroundings};
+use crate::source::webrtc::url;
+use crate::source::{ProducerId, SourceEvent, Surroundings};
 use crate::stream::relay::{Command, Error, ErrorKind};
-use fanout::Output;
 use held::Held;
 use peer::Peer;
-use producer::Producer;
 use public::{Outside, Public};
 use relayed::Relays;
 use send::SendBuffer;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use streams::{Stream, Wish};
+use streams::Stream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -130,8 +130,11 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Self, String> {
         let mut wire = Wire::bind(Policy::new(&config.webrtc)?);
         let identity = Arc::new(Identity::generate()?);
-        let surroundings =
-            Surroundings { identity: identity.clone(), echo_paths: config.echo_paths.clone().map(Into::into) };
+        let surroundings = Surroundings {
+            identity: identity.clone(),
+            ice_servers: url::servers(config.webrtc.ice_servers.clone().unwrap_or_default()).into(),
+            echo_paths: config.echo_paths.clone().map(Into::into),
+        };
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let (messages, relayed) = mpsc::channel(RELAYED_QUEUE);
         let servers = Servers::new(&config.webrtc);
@@ -286,49 +289,6 @@ impl Engine {
         }
     }
 
-    fn on_source(&mut self, producer: ProducerId, event: SourceEvent) {
-        let now = Instant::now();
-        let found = self.streams.values_mut().find_map(|stream| {
-            let is = |p: &Producer| p.running.as_ref().is_some_and(|running| running.id == producer);
-            let index = stream.producers.iter().position(is)?;
-            Some((stream, index))
-        });
-        let Some((stream, index)) = found else { return };
-        let Some(running) = &mut stream.producers[index].running else { return };
-        match event {
-            SourceEvent::Packets { track, packets } => {
-                if let Some(track) = running.tracks.get(track).and_then(|key| self.tracks.get_mut(key)) {
-                    for packet in packets {
-                        track.push(packet, now);
-                    }
-                }
-            }
-            SourceEvent::Clock { track, at, timestamp } => {
-                if let Some(track) = running.tracks.get(track).and_then(|key| self.tracks.get_mut(key)) {
-                    track.set_clock(at, timestamp);
-                }
-            }
-            SourceEvent::Progress(progress) => running.progress = progress,
-            SourceEvent::Backchannel(codecs) => running.backchannel = codecs,
-            SourceEvent::Tracks(infos) => {
-                let keys: Vec<u32> = infos.iter().map(|_| new_key(&mut self.next_key)).collect();
-                let old = std::mem::replace(&mut running.tracks, keys.clone());
-                running.live.get_or_insert(now);
-                (stream.producers[index].last_error, stream.producers[index].down_since) = (None, None);
-                let name = stream.name.clone();
-                for (key, info) in keys.iter().zip(infos) {
-                    self.add_track(*key, Track::new(info, true));
-                }
-                self.drop_tracks(&old);
-                self.on_live(&name);
-            }
-            SourceEvent::Ended(error) => {
-                let name = stream.name.clone();
-                self.on_source_failed(&name, index, error, now);
-            }
-        }
-    }
-
     /// Does everything that is due.
     fn tick(&mut self, now: Instant) {
         self.shielded(|engine| {
@@ -363,155 +323,6 @@ impl Engine {
         if woken {
             self.pump(key, now);
         }
-    }
-
-    /// Brings what producers sent to their viewers.
-    fn fan_out(&mut self, now: Instant) {
-        let dirty: Vec<u32> = self.tracks.iter().filter(|(_, track)| track.dirty).map(|(key, _)| *key).collect();
-        for key in dirty {
-            let viewers = self.tracks.get_mut(&key).map(|track| std::mem::take(&mut track.viewers)).unwrap_or_default();
-            for viewer in &viewers {
-                self.pump(*viewer, now);
-            }
-            if let Some(track) = self.tracks.get_mut(&key) {
-                track.dirty = false;
-                track.late.clear();
-                // Whoever joined or left meanwhile counts.
-                let joined = std::mem::take(&mut track.viewers);
-                track.viewers = viewers;
-                track.viewers.extend(joined);
-                track.viewers.retain(|viewer| self.peers.contains_key(viewer));
-            }
-        }
-    }
-
-    fn pump(&mut self, key: u32, now: Instant) {
-        self.guarded(key, |engine| {
-            let Some(peer) = engine.peers.get_mut(&key) else { return };
-            let before: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
-            let mut output = Output { tracks: &engine.tracks, wire: &mut engine.wire, buffer: &mut engine.buffer, now };
-            let wanted = fanout::pump(peer, &mut output);
-            let after: u64 = peer.senders.iter().map(|sender| sender.packets).sum();
-            engine.packets_forwarded += after - before;
-            for track in wanted {
-                engine.ask_keyframe(track, now);
-            }
-        });
-    }
-
-    /// Asks the producer of a track for a keyframe, if it can and was not asked just now.
-    fn ask_keyframe(&mut self, track_key: u32, now: Instant) {
-        if !self.tracks.get_mut(&track_key).is_some_and(|track| track.ask_keyframe(now)) {
-            return;
-        }
-        for stream in self.streams.values() {
-            if let Some((key, tracks)) = &stream.publisher
-                && tracks.contains(&track_key)
-            {
-                if let Some(peer) = self.peers.get_mut(key) {
-                    peer.intake.want_keyframe(track_key);
-                    peer.feedback(now, &mut self.out);
-                    peer.due = peer.deadline();
-                    self.wire.send(&mut self.out);
-                }
-                return;
-            }
-            for running in stream.producers.iter().filter_map(|producer| producer.running.as_ref()) {
-                if let Some(track) = running.tracks.iter().position(|key| *key == track_key) {
-                    // A full queue holds a request already.
-                    let _ = running.requests.try_send(SourceRequest::Keyframe { track });
-                    return;
-                }
-            }
-        }
-    }
-
-    fn drop_tracks(&mut self, keys: &[u32]) {
-        for key in keys {
-            self.tracks.remove(key);
-        }
-        self.share_buffer();
-    }
-
-    fn add_track(&mut self, key: u32, track: Track) {
-        self.tracks.insert(key, track);
-        self.share_buffer();
-    }
-
-    /// Gives every video track its share of the memory for packets; sound needs next to nothing.
-    fn share_buffer(&mut self) {
-        let videos = self.tracks.values().filter(|track| track.info.codec.kind() == Kind::Video).count();
-        for track in self.tracks.values_mut() {
-            track.ring.set_max_bytes(self.ring_budget / videos.max(1));
-        }
-    }
-
-    fn on_command(&mut self, command: Command) {
-        let now = Instant::now();
-        match command {
-            Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
-            Command::Reoffer { id, sdp, reply } => drop(reply.send(self.on_reoffer(&id, &sdp, now))),
-            Command::Turns { id, reply } => drop(reply.send(self.on_turns(&id))),
-            Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
-            Command::LateCandidates { id, reply } => self.on_late_candidates(&id, reply),
-            Command::Close { id, reply } => drop(reply.send(self.on_close(&id))),
-            Command::Etag { id, reply } => drop(reply.send(self.peer_by_id(&id).map(Peer::etag))),
-            Command::Streams { reply } => {
-                let all = self.streams.values().filter(|stream| !stream.deleted);
-                let all = all.map(|stream| (stream.name.clone(), self.report(stream, now)));
-                drop(reply.send(Ok(Value::Object(all.collect()))));
-            }
-            Command::Stream { name, reply } => drop(reply.send(self.describe(&name))),
-            Command::Probe { name, video, audio, microphone, reply } => {
-                self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
-            }
-            Command::PutStream { name, sources, policy, reply } => {
-                drop(reply.send(self.put_stream(&name, sources, policy, now)));
-            }
-            Command::DeleteStream { name, reply } => {
-                self.delete_stream(&name, now);
-                drop(reply.send(Ok(())));
-            }
-            Command::Session { id, reply } => {
-                let found = self.peer_by_id(&id).map(|peer| {
-                    let stream = self.streams.get(&peer.stream);
-                    let waits = self.key_of(&id).is_ok_and(|key| stream.is_some_and(|stream| stream.has_waiting(key)));
-                    report::session(peer, stream, waits, &self.tracks, |socket| self.wire.local_port(socket), now)
-                });
-                drop(reply.send(found));
-            }
-            Command::Doctor { clock, reply } => {
-                let report = self.examine(clock, now);
-                drop(reply.send(Ok(report)));
-            }
-            Command::Pulse { reply } => drop(reply.send(Ok(self.overdue(now)))),
-            Command::Status { reply } => {
-                let status = self.status(now);
-                drop(reply.send(Ok(status)));
-            }
-        }
-    }
-
-    fn status(&mut self, now: Instant) -> Value {
-        let candidates = self.candidate_lines(None, None);
-        let (public, stun_servers) = self.public.report(now);
-        json!({
-            "listen": self.wire.listening(),
-            "problems": self.wire.problems(),
-            "candidates": candidates,
-            "public": public,
-            "stun_servers": stun_servers,
-            "turn_servers": self.wire.relays.report(),
-            "addresses": report::addresses(&self.wire.explain()),
-            "sessions": self.peers.len(),
-            "max_sessions": self.max_sessions,
-            "streams": self.streams.len(),
-            "tcp_connections": self.wire.connections(),
-            "ring_bytes": self.tracks.values().map(|track| track.ring.bytes()).sum::<usize>(),
-            "packets_forwarded": self.packets_forwarded,
-            "sends": self.buffer.sends,
-            "uptime_s": now.saturating_duration_since(self.started).as_secs(),
-        })
     }
 
     /// Tells every peer that we go, and lets the datagrams out.

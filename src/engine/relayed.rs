@@ -63,7 +63,11 @@ impl Relays {
     pub fn new(servers: &Servers, host: Option<IpAddr>, digest: Digest, inputs: Inputs) -> Self {
         let server = |(uri, login): &(_, _)| {
             let (uri, login) = (Clone::clone(uri), Clone::clone(login));
-            TurnServer { server: Server { uri, login, addresses: Vec::new() }, last_error: None, rests_until: None }
+            TurnServer {
+                server: Server { uri, login, addresses: Vec::new(), v6: false },
+                last_error: None,
+                rests_until: None,
+            }
         };
         let servers: Vec<TurnServer> = servers.turn.iter().map(server).collect();
         let edge = (!servers.is_empty()).then_some((host, digest, inputs));

@@ -1,5 +1,5 @@
 //! Another offer in a session that there is: microphones come and go, and what is sent goes on under them.
-use super::offers::{Incoming, incoming};
+use super::answers::{Incoming, incoming};
 use super::peer::Sender;
 use super::sessions::short;
 use super::trickle::session_not_found;

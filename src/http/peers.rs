@@ -1,5 +1,6 @@
 //! Which peers may connect at all: the machine itself and its local networks, and what `api.allow` adds.
-use std::net::{IpAddr, Ipv6Addr};
+use crate::net::reach::is_local;
+use std::net::IpAddr;
 
 /// One network of `api.allow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,18 +48,11 @@ pub fn parse_allow(entries: &[String]) -> Result<Vec<Network>, String> {
     entries.iter().map(|entry| Network::parse(entry.trim())).collect()
 }
 
-/// May this peer connect? Loopback, private (RFC 1918), link-local and unique-local peers always may.
+/// May this peer connect? Those of this machine and of local networks always may.
 /// `peer` may be an IPv4 address in IPv6 clothes, as a dual-stack socket shows it.
 pub fn is_allowed(peer: IpAddr, allow: &[Network]) -> bool {
     let peer = peer.to_canonical();
     is_local(peer) || allow.iter().any(|network| network.contains(peer))
-}
-
-fn is_local(peer: IpAddr) -> bool {
-    match peer {
-        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
-        IpAddr::V6(peer) => peer == Ipv6Addr::LOCALHOST || peer.is_unicast_link_local() || peer.is_unique_local(),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 use super::tls::{self, TlsStream, Trust};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -172,13 +172,22 @@ pub async fn open(place: &Place, trust: Trust) -> Result<Connection, String> {
     Err(failed)
 }
 
-/// Our address on the way to a place, as the kernel's routes say; nothing is sent but questions to name servers.
-pub async fn local_towards(place: &Place) -> Option<IpAddr> {
+/// Of this machine or of a local network: loopback, private (RFC 1918), link-local, unique-local.
+pub fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip == Ipv6Addr::LOCALHOST || ip.is_unicast_link_local() || ip.is_unique_local(),
+    }
+}
+
+/// Our address on the way to a place, as the kernel's routes say, and the place's; nothing is sent but questions to
+/// name servers.
+pub async fn way(place: &Place) -> Option<(IpAddr, IpAddr)> {
     let remote = lookup_host((place.host.as_str(), place.port)).await.ok()?.next()?;
     let any = if remote.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
     let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
     socket.connect(remote).ok()?;
-    socket.local_addr().ok().map(|local| local.ip().to_canonical())
+    Some((socket.local_addr().ok()?.ip().to_canonical(), remote.ip().to_canonical()))
 }
 
 fn refused(error: &io::Error) -> String {

@@ -90,7 +90,7 @@ impl fmt::Display for Uri {
 }
 
 /// Long-term credentials of a TURN server.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
     pub credential: String,

@@ -1,6 +1,7 @@
 //! The transport of one peer: ICE finds the way, DTLS agrees on keys (RFC 5764), SRTP carries media.
 //! Datagrams and time come in, datagrams and events go out.
 mod identity;
+mod keys;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -13,19 +14,15 @@ use bytes::BytesMut;
 use rtc::crypto::RTCCryptoProvider;
 use rtc::dtls::config::HandshakeConfig;
 use rtc::dtls::endpoint::{Endpoint, EndpointEvent};
-use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::shared::error::Error as RtcError;
 use rtc::shared::{TransportContext, TransportProtocol};
-use rtc::srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP};
-use rtc::srtp::context::Context;
-use rtc::srtp::option::{srtcp_replay_protection, srtp_replay_protection};
-use rtc::srtp::protection_profile::ProtectionProfile;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use identity::dtls_config;
 pub use identity::{Identity, PeerTransport};
+use keys::Keys;
 pub use reason::Reason;
 
 /// A peer that no route was found to within this time is given up.
@@ -38,11 +35,6 @@ pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
 /// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
 /// 1 s for the open Internet, a lost packet on a LAN should not cost that).
 const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
-/// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
-const REPLAY_WINDOW: usize = 512;
-
-/// SSRCs of one peer, RTP and RTCP apart: audio, three video layers and their retransmissions need 14.
-const MAX_SSRCS: usize = 64;
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,28 +67,6 @@ pub enum Event {
     /// Decrypted compound RTCP packet.
     Rtcp(BytesMut),
     Closed(Reason),
-}
-
-struct Keys {
-    protect: Protect,
-    outgoing: Context,
-    incoming: Context,
-    /// What `incoming` keeps a state for.
-    ssrcs: Vec<(bool, u32)>,
-    gcm: bool,
-}
-
-impl Keys {
-    /// May a packet of this SSRC be looked at? The library keeps a state for each, before it knows
-    /// whether the packet is authentic.
-    fn admits(&mut self, rtcp: bool, ssrc: u32) -> bool {
-        let known = self.ssrcs.contains(&(rtcp, ssrc));
-        if !known && self.ssrcs.len() < MAX_SSRCS {
-            self.ssrcs.push((rtcp, ssrc));
-            return true;
-        }
-        known
-    }
 }
 
 pub struct Session {
@@ -236,7 +206,10 @@ impl Session {
                 events.push(Event::Rtcp(plain));
             }
         } else if let Ok(plain) = keys.incoming.decrypt_rtp(bytes) {
-            self.ice.media_came(now);
+            // Whoever is sent media has to answer checks.
+            if !keys.protect.is_used() {
+                self.ice.media_came(now);
+            }
             events.push(Event::Rtp(plain));
         }
     }
@@ -269,7 +242,8 @@ impl Session {
                 for event in dtls_events {
                     match event {
                         EndpointEvent::HandshakeComplete => match self.derive_keys() {
-                            Ok(()) => {
+                            Ok(keys) => {
+                                self.keys = Some(keys);
                                 self.state = State::Connected;
                                 self.handshake.done = Some(now);
                                 events.push(Event::Connected);
@@ -305,42 +279,9 @@ impl Session {
         }
     }
 
-    fn derive_keys(&mut self) -> Result<(), String> {
+    fn derive_keys(&self) -> Result<Keys, String> {
         let state = self.dtls.get_connection_state(peer()).ok_or("no DTLS state")?;
-        let profile = match state.srtp_protection_profile() {
-            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => ProtectionProfile::AeadAes128Gcm,
-            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => ProtectionProfile::AeadAes256Gcm,
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
-            other => return Err(format!("the peer chose an SRTP profile that we did not offer: {other:?}")),
-        };
-        let mut config = SrtpConfig { profile, ..Default::default() };
-        let material = state
-            .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
-            .map_err(|e| e.to_string())?;
-        config
-            .set_session_keys_from_keying_material(material.as_ref(), state.is_client())
-            .map_err(|e| e.to_string())?;
-        let crypto = self.provider.crypto();
-        let keys = &config.keys;
-        let failed = |e: RtcError| e.to_string();
-        self.keys = Some(Keys {
-            protect: Protect::new(crypto, profile, &keys.local_master_key, &keys.local_master_salt)
-                .map_err(|e| e.to_string())?,
-            outgoing: Context::new(&keys.local_master_key, &keys.local_master_salt, profile, None, None, crypto)
-                .map_err(failed)?,
-            incoming: Context::new(
-                &keys.remote_master_key,
-                &keys.remote_master_salt,
-                profile,
-                Some(srtp_replay_protection(REPLAY_WINDOW)),
-                Some(srtcp_replay_protection(REPLAY_WINDOW)),
-                crypto,
-            )
-            .map_err(failed)?,
-            ssrcs: Vec::new(),
-            gcm: !matches!(profile, ProtectionProfile::Aes128CmHmacSha1_80),
-        });
-        Ok(())
+        Keys::derive(state, self.provider.crypto())
     }
 
     /// When [`Self::tick`] is due.

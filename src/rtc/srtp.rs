@@ -27,6 +27,8 @@ enum Cipher {
 pub struct Protect {
     cipher: Cipher,
     salt: [u8; 14],
+    /// Some packet was protected, to be sent.
+    used: bool,
 }
 
 impl Protect {
@@ -54,7 +56,12 @@ impl Protect {
                 mac: crypto.new_hmac(HmacAlgorithm::Sha1, &auth)?,
             }
         };
-        Ok(Self { cipher, salt: session_salt })
+        Ok(Self { cipher, salt: session_salt, used: false })
+    }
+
+    /// Has media gone to the peer?
+    pub fn is_used(&self) -> bool {
+        self.used
     }
 
     /// Bytes that protection adds to a packet.
@@ -69,6 +76,7 @@ impl Protect {
     /// `index` is the 48-bit packet index: the extended sequence number whose low 16 bits the header
     /// carries. One index must never be used for two different packets.
     pub fn protect(&mut self, buffer: &mut Vec<u8>, at: usize, ssrc: u32, index: u64) -> Result<(), CryptoError> {
+        self.used = true;
         let index = &index.to_be_bytes()[2..];
         match &mut self.cipher {
             Cipher::Gcm(aead) => {

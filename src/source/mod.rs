@@ -78,6 +78,8 @@ pub const FAREWELL: Duration = Duration::from_secs(3);
 pub struct Surroundings {
     /// Who we are to every peer.
     pub identity: Arc<Identity>,
+    /// STUN and TURN servers of the relay's own, for calls that nobody names others for.
+    pub ice_servers: Arc<[webrtc::url::IceServer]>,
     /// Programs that `echo:` may run; `None`: any.
     pub echo_paths: Option<Arc<[String]>>,
 }

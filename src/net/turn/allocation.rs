@@ -23,9 +23,12 @@ const UDP: [u8; 4] = [17, 0, 0, 0];
 /// First byte of RTP and RTCP (RFC 7983): whoever gets media gets a channel, which costs 4 bytes instead of 36.
 const MEDIA: u8 = 128;
 
+/// REQUESTED-ADDRESS-FAMILY: IPv6 (RFC 8656 section 18.6). Without it servers give an address of IPv4.
+const IPV6: [u8; 4] = [2, 0, 0, 0];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
-    Allocate,
+    Allocate { v6: bool },
     Refresh,
     Release,
     Peer(Want),
@@ -71,8 +74,8 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// Asks for an allocation; the request is in [`Self::take_out`].
-    pub fn new(transport: Transport, login: Login, digest: Digest, now: Instant) -> Self {
+    /// Asks for an allocation, for peers of IPv6 if `v6`; the request is in [`Self::take_out`].
+    pub fn new(transport: Transport, v6: bool, login: Login, digest: Digest, now: Instant) -> Self {
         let mut allocation = Self {
             transport,
             signer: Signer::new(login, digest),
@@ -83,7 +86,7 @@ impl Allocation {
             out: Vec::new(),
             unsigned: false,
         };
-        allocation.ask(Task::Allocate, now, 0);
+        allocation.ask(Task::Allocate { v6 }, now, 0);
         allocation
     }
 
@@ -227,7 +230,7 @@ impl Allocation {
 
     fn succeeded(&mut self, task: Task, message: &Message<'_>, now: Instant) {
         match task {
-            Task::Allocate => match message.xor_address(attribute::XOR_RELAYED_ADDRESS) {
+            Task::Allocate { .. } => match message.xor_address(attribute::XOR_RELAYED_ADDRESS) {
                 Some(relayed) => {
                     self.state = State::Ready(relayed);
                     self.peers.keep_family(relayed);
@@ -269,6 +272,8 @@ impl Allocation {
             (_, 401 | 441) => self.end("the server refuses the username or the credential"),
             (_, 437) => self.end("the server does not know the allocation any more"),
             (_, 438) => self.end("the server refuses every nonce of its own"),
+            (Task::Allocate { v6: true }, 440) => self.end("the server gives no addresses of IPv6"),
+            (_, 440) => self.end("the server gives no addresses of IPv4"),
             (_, 486 | 508) => self.end("the server has no room for a further allocation of this user"),
             _ => self.end(&format!("the server refuses: {code} {reason}")),
         }
@@ -278,10 +283,10 @@ impl Allocation {
         match task {
             Task::Peer(want) => self.peers.failed(now, want, false),
             Task::Release => self.state = State::Over(None),
-            Task::Allocate | Task::Refresh if self.unsigned => {
+            Task::Allocate { .. } | Task::Refresh if self.unsigned => {
                 self.end("the server's answer is not signed with the credential: another one is set there");
             }
-            Task::Allocate | Task::Refresh => {
+            Task::Allocate { .. } | Task::Refresh => {
                 self.end(&format!("the server did not answer within {} s", PATIENCE.as_secs()));
             }
         }
@@ -314,7 +319,7 @@ impl Allocation {
 impl Task {
     fn method(self) -> u16 {
         match self {
-            Task::Allocate => kind::ALLOCATE,
+            Task::Allocate { .. } => kind::ALLOCATE,
             Task::Refresh | Task::Release => kind::REFRESH,
             Task::Peer(Want::Permission(_)) => kind::CREATE_PERMISSION,
             Task::Peer(Want::Channel(..)) => kind::CHANNEL_BIND,
@@ -323,7 +328,10 @@ impl Task {
 
     fn write(self, request: Writer) -> Writer {
         match self {
-            Task::Allocate => request.with(attribute::REQUESTED_TRANSPORT, &UDP),
+            Task::Allocate { v6 } => {
+                let request = request.with(attribute::REQUESTED_TRANSPORT, &UDP);
+                if v6 { request.with(attribute::REQUESTED_ADDRESS_FAMILY, &IPV6) } else { request }
+            }
             Task::Refresh => request.with(attribute::LIFETIME, &LIFETIME.to_be_bytes()),
             Task::Release => request.with(attribute::LIFETIME, &[0; 4]),
             Task::Peer(Want::Permission(ip)) => {

@@ -15,6 +15,8 @@ pub struct Server {
     pub login: Login,
     /// Of its name, the best first.
     pub addresses: Vec<SocketAddr>,
+    /// The peers have IPv6.
+    pub v6: bool,
 }
 
 pub struct Client {
@@ -40,7 +42,7 @@ impl Client {
         let fits = |address: &SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
         let addresses: Vec<SocketAddr> = server.addresses.iter().copied().filter(fits).collect();
         let link = Link::open(&server.uri, &addresses, from, number, inputs)?;
-        let allocation = Allocation::new(server.uri.transport, server.login.clone(), digest, now);
+        let allocation = Allocation::new(server.uri.transport, server.v6, server.login.clone(), digest, now);
         let mut client = Self { allocation, link, scratch: Vec::new() };
         client.flush();
         Ok(client)

@@ -33,9 +33,13 @@ impl World {
     }
 
     fn over(transport: Transport) -> Self {
+        Self::asking(transport, false)
+    }
+
+    fn asking(transport: Transport, v6: bool) -> Self {
         let (digest, now) = (Digest::default(), Instant::now());
         let login = Login { username: "user".into(), credential: "pass".into() };
-        Self { allocation: Allocation::new(transport, login, digest.clone(), now), digest, now }
+        Self { allocation: Allocation::new(transport, v6, login, digest.clone(), now), digest, now }
     }
 
     fn key(&self, password: &str) -> Vec<u8> {
@@ -116,6 +120,7 @@ fn the_second_request_is_signed_with_what_the_refusal_taught() {
     assert_eq!(message.text(attribute::NONCE), Some("n1"));
     assert!(message.is_signed(&world.digest, &world.key("pass")));
     assert_eq!(message.get(attribute::REQUESTED_TRANSPORT), Some(&[17, 0, 0, 0][..]));
+    assert_eq!(message.get(attribute::REQUESTED_ADDRESS_FAMILY), None, "servers without IPv6 know it not");
     assert!(!signed.windows(4).any(|window| window == b"pass"));
 }
 
@@ -333,4 +338,19 @@ fn an_allocation_goes_with_its_way_to_the_server() {
     world.allocation.release(world.now);
     world.allocation.lose("the connection broke");
     assert_eq!(world.allocation.over(), Some(None), "it was given up already");
+}
+
+#[test]
+fn an_address_for_peers_of_ipv6_is_asked_for_and_its_refusal_told() {
+    let mut world = World::asking(Transport::Udp, true);
+    let request = world.request();
+    let family =
+        |request: &[u8]| Message::read(request).unwrap().get(attribute::REQUESTED_ADDRESS_FAMILY).map(<[u8]>::to_vec);
+    assert_eq!(family(&request), Some(vec![2, 0, 0, 0]));
+    world
+        .reply(&request, Say::Refuse(&[0, 0, 4, 1], &[(attribute::REALM, REALM.as_bytes()), (attribute::NONCE, b"n")]));
+    let request = world.request();
+    assert_eq!(family(&request), Some(vec![2, 0, 0, 0]), "with the login too");
+    world.reply(&request, Say::Refuse(&[0, 0, 4, 40], &[]));
+    assert_eq!(world.allocation.over(), Some(Some("the server gives no addresses of IPv6")));
 }

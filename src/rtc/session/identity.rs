@@ -12,6 +12,11 @@ use std::sync::Arc;
 /// Largest DTLS record that we send: fits IPv6's smallest MTU.
 const DTLS_MTU: usize = 1200;
 
+/// Lengths of what we call ourselves: 48 bits of name, 144 bits of password, in ICE's characters (RFC 8839 section 5.4).
+const UFRAG_LEN: usize = 8;
+const PWD_LEN: usize = 24;
+const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// Who we are to every peer: one certificate for the life of the process (RFC 8827 section 6.5 allows
 /// long-lived ones), so that a session costs no key generation.
 pub struct Identity {
@@ -30,6 +35,14 @@ impl Identity {
         let digest = provider.crypto().hash(HashAlgorithm::Sha256, der.as_ref()).map_err(|e| e.to_string())?;
         let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
         Ok(Self { provider, certificate, fingerprint })
+    }
+
+    /// New credentials for one session.
+    pub fn credentials(&self) -> Result<Credentials, CryptoError> {
+        let mut random = [0; UFRAG_LEN + PWD_LEN];
+        self.fill(&mut random)?;
+        let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(ICE_CHARS[usize::from(byte & 63)])).collect();
+        Ok(Credentials { ufrag: text(&random[..UFRAG_LEN]), pwd: text(&random[UFRAG_LEN..]) })
     }
 
     pub fn fill(&self, bytes: &mut [u8]) -> Result<(), CryptoError> {

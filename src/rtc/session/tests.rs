@@ -114,7 +114,7 @@ fn damaged_and_forged_datagrams_neither_fail_nor_fill_the_memory() {
         pair.b.handle(pair.now, from, &bytes, &mut Vec::new(), &mut pair.events[1]);
         assert!(pair.events[1].is_empty(), "{bytes:?}");
     }
-    assert_eq!(pair.b.keys.as_ref().unwrap().ssrcs.len(), MAX_SSRCS);
+    assert_eq!(pair.b.keys.as_ref().unwrap().ssrcs.len(), keys::MAX_SSRCS);
 }
 
 #[test]
@@ -151,4 +151,45 @@ fn a_peer_that_never_comes_is_given_up_in_time() {
     assert_eq!(pair.b.state(), State::Checking);
     pair.run(Duration::from_millis(200));
     assert!(matches!(pair.events[1][..], [Event::Closed(Reason::NothingReceived)]));
+}
+
+fn packet(session: &mut Session, seq: u16) -> Vec<u8> {
+    let mut packet = Vec::new();
+    crate::rtc::srtp::write_header(&mut packet, true, 96, seq, 8, 9);
+    packet.extend_from_slice(b"picture");
+    session.sender().unwrap().1.protect(&mut packet, 0, 9, seq.into()).unwrap();
+    packet
+}
+
+/// Media from `a`, which answers nothing more, reaches `b` for 20 s.
+fn stream_without_answers(pair: &mut Pair) {
+    pair.lose = |_| true;
+    let packets: Vec<Vec<u8>> = (0..20).map(|seq| packet(&mut pair.a, seq)).collect();
+    let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..pair.a.ice().selected().unwrap() };
+    for packet in packets {
+        pair.run(Duration::from_secs(1));
+        pair.b.handle(pair.now, from, &packet, &mut Vec::new(), &mut pair.events[1]);
+    }
+}
+
+#[test]
+fn a_publisher_that_answers_no_check_stays_for_as_long_as_it_sends() {
+    let mut pair = Pair::new(false, true);
+    pair.run(Duration::from_millis(50));
+    stream_without_answers(&mut pair);
+    assert_eq!(pair.b.state(), State::Connected);
+    assert_eq!(pair.events[1].iter().filter(|event| matches!(event, Event::Rtp(_))).count(), 20);
+    pair.run(Duration::from_secs(16));
+    assert!(matches!(pair.events[1].last(), Some(Event::Closed(Reason::ConsentLost))), "and goes with its media");
+}
+
+#[test]
+fn who_is_sent_media_has_to_answer_checks_even_if_it_talks() {
+    let mut pair = Pair::new(false, true);
+    pair.run(Duration::from_millis(50));
+    // The request for a sender alone is no packet.
+    assert!(pair.b.sender().is_some());
+    packet(&mut pair.b, 1);
+    stream_without_answers(&mut pair);
+    assert!(pair.events[1].iter().any(|event| matches!(event, Event::Closed(Reason::ConsentLost))));
 }

@@ -5,6 +5,7 @@ mod connections;
 mod dialect;
 mod reflexive;
 mod relayed;
+mod servers;
 mod sockets;
 pub mod url;
 mod ways;
@@ -20,6 +21,7 @@ use call::{Call, Event, SIGNALLING};
 use dialect::{Dialect, Input, Step};
 use futures_util::{SinkExt, StreamExt};
 use reflexive::Reflexive;
+use servers::Servers;
 use sockets::Sockets;
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -31,7 +33,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::Message;
 use tungstenite::protocol::WebSocketConfig;
-use url::Target;
+use url::{IceServer, Target};
 use ways::Ways;
 
 /// Bounds of a signalling WebSocket, as for those that come to us: a description with its JSON is below 64 KiB.
@@ -66,8 +68,8 @@ pub async fn run(
     mut requests: mpsc::Receiver<SourceRequest>,
 ) -> String {
     let begun = Instant::now();
-    let towards = tokio::select! {
-        towards = timeout(SIGNALLING, reach::local_towards(&target.place)) => towards.ok().flatten(),
+    let way = tokio::select! {
+        way = timeout(SIGNALLING, reach::way(&target.place)) => way.ok().flatten(),
         _ = closed(&mut requests) => return given_up(),
     };
     let prepared = Sockets::bind().and_then(|sockets| {
@@ -78,21 +80,23 @@ pub async fn run(
         Ok(prepared) => prepared,
         Err(error) => return error,
     };
+    let towards = way.map(|(ours, _)| ours);
+    let digest = Digest::new(surroundings.identity.provider.clone());
     let mut line = Line {
+        servers: Servers::new(&target, &surroundings.ice_servers, way),
         dialect: dialect::of(&target),
         trust: target.trust,
         call,
         sockets,
         towards,
         reflexive: Reflexive::default(),
-        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback())),
-        served: false,
+        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback()), digest.clone()),
         gathering: None,
         socket: None,
         steps: VecDeque::new(),
         doing: None,
         described: false,
-        digest: Digest::new(surroundings.identity.provider.clone()),
+        digest,
         progress: Progress::default(),
         sink,
     };
@@ -123,9 +127,8 @@ struct Line {
     towards: Option<IpAddr>,
     reflexive: Reflexive,
     ways: Ways,
-    /// STUN and TURN servers were named.
-    served: bool,
-    /// Since when the steps wait for candidates.
+    servers: Servers,
+    /// Since when descriptions wait for candidates.
     gathering: Option<Instant>,
     socket: Option<Box<Socket>>,
     steps: VecDeque<Step>,
@@ -140,16 +143,20 @@ struct Line {
 impl Line {
     /// Until the end, which is always an error or the relay's wish.
     async fn talk(&mut self, requests: &mut mpsc::Receiver<SourceRequest>) -> Result<String, String> {
+        let servers = self.servers.first();
+        self.ask(&servers, Instant::now());
         self.tell(Input::Begin)?;
         loop {
             self.work().await?;
-            self.ways.look(&mut self.call, Instant::now());
+            let now = Instant::now();
+            let servers = self.servers.late(&self.call, now);
+            self.ask(&servers, now);
+            self.ways.look(&mut self.call, now);
             self.pass_on().await?;
             let now = Instant::now();
-            let deadlines =
-                [self.call.deadline(), self.reflexive.deadline(), self.ways.deadline(now), self.gathered_at()];
-            let deadline = deadlines.into_iter().flatten().min();
-            let deadline = deadline.unwrap_or(now + SIGNALLING);
+            let ways = [self.ways.deadline(now), self.reflexive.deadline(), self.servers.deadline()];
+            let deadlines = [self.call.deadline(), self.gathered_at()].into_iter().chain(ways);
+            let deadline = deadlines.flatten().min().unwrap_or(now + SIGNALLING);
             tokio::select! {
                 done = async { match &mut self.doing { Some(doing) => doing.await, None => pending().await } } => {
                     self.doing = None;
@@ -203,7 +210,12 @@ impl Line {
         for line in self.new_candidates(self.described) {
             self.tell(Input::Candidate(&line))?;
         }
-        while self.doing.is_none() && self.gathered_at().is_none() {
+        while self.doing.is_none() {
+            // A description waits for candidates that cannot be told later.
+            let waits = matches!(self.steps.front(), Some(Step::Offer(_) | Step::TakeOffer(_)));
+            if waits && self.gathered_at().is_some() {
+                break;
+            }
             let Some(step) = self.steps.pop_front() else { break };
             let now = Instant::now();
             match step {
@@ -220,13 +232,8 @@ impl Line {
                     }
                 }
                 Step::Servers(servers) => {
-                    // The first list counts: an operator's in the URL comes before the camera's own.
-                    if servers.is_empty() || std::mem::replace(&mut self.served, true) {
-                        continue;
-                    }
-                    self.reflexive.begin(&servers, &self.digest, now);
-                    self.ways.begin(&servers, &self.digest);
-                    self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);
+                    let servers = self.servers.name(servers);
+                    self.ask(&servers, now);
                 }
                 Step::Offer(medias) => {
                     let candidates = self.candidates();
@@ -249,7 +256,17 @@ impl Line {
         Ok(())
     }
 
-    /// Until when the steps wait for candidates that cannot be told later.
+    /// Asks these servers for addresses of ours.
+    fn ask(&mut self, servers: &[IceServer], now: Instant) {
+        if servers.is_empty() {
+            return;
+        }
+        self.reflexive.begin(servers, &self.digest, now);
+        self.ways.begin(servers);
+        self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);
+    }
+
+    /// Until when descriptions wait for candidates that cannot be told later.
     fn gathered_at(&self) -> Option<Instant> {
         let since = self.gathering?;
         let public = self.reflexive.is_looking().then_some(since + GATHERING);
@@ -260,7 +277,7 @@ impl Line {
     /// What was found since the last time, once there is somebody to tell.
     fn new_candidates(&mut self, ready: bool) -> Vec<String> {
         let mut candidates = self.reflexive.take_candidates(ready);
-        candidates.extend(self.ways.take_candidate(ready));
+        candidates.extend(self.ways.take_candidates(ready));
         candidates
     }
 

@@ -1,4 +1,4 @@
-//! Our public address for one call, asked of the STUN servers that its URL names, from the call's own sockets.
+//! Our public address for one call, asked of STUN servers from the call's own sockets.
 use super::sockets::Sockets;
 use super::url::IceServer;
 use crate::net::reflexive::{Found, Lookup};
@@ -23,11 +23,11 @@ pub struct Reflexive {
 }
 
 impl Reflexive {
-    /// Asks the STUN servers among these. Once.
+    /// Asks the STUN servers among these; those of a second list would say the same.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest, now: Instant) {
         let stun: Vec<Uri> =
             servers.iter().filter(|server| server.uri.kind == Kind::Stun).map(|server| server.uri.clone()).collect();
-        if stun.is_empty() {
+        if stun.is_empty() || self.lookup.is_some() {
             return;
         }
         self.lookup = Some((Lookup::new(stun.iter().map(Uri::to_string), now), digest.clone()));

@@ -1,5 +1,5 @@
-//! An address on a TURN server for one call, for cameras that no direct way leads to: asked of the servers that the
-//! call's URL or its signalling names, given back when the call ends or went another way.
+//! An address on a TURN server for one call, for cameras that no direct way leads to: asked of the servers that
+//! the call was given, given back when the call ends or went another way.
 use super::call::Call;
 use super::url::IceServer;
 use crate::net::resolve;
@@ -40,6 +40,8 @@ struct Attempt {
 }
 
 pub struct Relayed {
+    /// It is for a camera of IPv6.
+    v6: bool,
     servers: Vec<Server>,
     digest: Option<Digest>,
     names: JoinSet<Resolved>,
@@ -61,15 +63,17 @@ pub struct Relayed {
     inputs: (Inputs, mpsc::Receiver<(u32, Input)>),
 }
 
-impl Default for Relayed {
-    fn default() -> Self {
+impl Relayed {
+    /// For a camera of IPv6, or of IPv4. Numbers tell both apart: see [`Self::is_of`].
+    pub fn new(v6: bool) -> Self {
         Self {
+            v6,
             servers: Vec::new(),
             digest: None,
             names: JoinSet::new(),
             waiting: Vec::new(),
             next_at: None,
-            next_number: 0,
+            next_number: u32::from(v6),
             attempts: Vec::new(),
             settled: false,
             told: None,
@@ -79,15 +83,19 @@ impl Default for Relayed {
             inputs: mpsc::channel(INPUTS),
         }
     }
-}
 
-impl Relayed {
-    /// Looks the TURN servers among these up and asks them. Once.
+    /// Is this the number of an allocation for a camera of IPv6?
+    pub fn is_of(number: u32) -> bool {
+        number % 2 == 1
+    }
+
+    /// Looks the TURN servers among these up and asks them, after those of a list before.
     pub fn begin(&mut self, servers: &[IceServer], digest: &Digest) {
         let turn = servers.iter().filter(|server| matches!(server.uri.kind, Kind::Turn | Kind::Turns));
         self.digest = Some(digest.clone());
-        for (number, IceServer { uri, login }) in turn.take(MAX_SERVERS).enumerate() {
-            self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new() });
+        for IceServer { uri, login } in turn.take(MAX_SERVERS) {
+            let number = self.servers.len();
+            self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new(), v6: self.v6 });
             let uri = uri.clone();
             self.names.spawn(async move { (number, resolve::server(&uri).await) });
         }
@@ -155,7 +163,7 @@ impl Relayed {
             match Client::open(&self.servers[server], None, digest, now, number, self.inputs.0.clone()) {
                 Ok(mut client) => {
                     self.peers.iter().for_each(|ip| client.permit(now, *ip));
-                    self.next_number += 1;
+                    self.next_number += 2;
                     self.next_at = Some(now + NEXT_SERVER);
                     self.attempts.push(Attempt { number, server, client });
                 }
@@ -197,7 +205,8 @@ impl Relayed {
             }
         }
         let route = call.route().filter(|_| call.is_connected());
-        let direct = route.is_some_and(|route| !matches!(route.socket, Socket::Relay(_)));
+        let ours = |socket| self.attempts.iter().any(|attempt| socket == Socket::Relay(attempt.number));
+        let direct = route.is_some_and(|route| !ours(route.socket));
         self.direct_since = direct.then(|| self.direct_since.unwrap_or(now));
     }
 
@@ -233,10 +242,10 @@ impl Relayed {
             }
         }
         if !self.settled && self.direct_since.is_some_and(|since| since + DIRECT_FOR <= now) {
-            self.release(now);
-            if let Some(socket) = call.relay() {
-                call.drop_socket(socket, now);
+            if let Some((number, _)) = self.ready() {
+                call.drop_socket(Socket::Relay(number), now);
             }
+            self.release(now);
         }
         self.look_for_ended(call, now);
     }

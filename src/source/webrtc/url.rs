@@ -1,5 +1,6 @@
 //! `webrtc:<url>[#key=value]…`: where a camera's signalling is, and in which dialect it speaks. Values stand as they
 //! are, so JSON needs no escapes; a `#` cannot be part of one.
+use crate::config;
 use crate::net::reach::Place;
 use crate::net::servers::{Login, MAX_SERVERS, Uri};
 use crate::net::tls::Trust;
@@ -140,6 +141,16 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
+impl From<JsonServer> for config::IceServer {
+    fn from(JsonServer { urls, username, credential }: JsonServer) -> Self {
+        let urls = match urls {
+            OneOrMany::One(url) => vec![url],
+            OneOrMany::Many(urls) => urls,
+        };
+        Self { urls, username, credential }
+    }
+}
+
 fn servers_of_json(json: &str) -> Result<Vec<IceServer>, String> {
     let list: Vec<JsonServer> = serde_json::from_str(json)
         .map_err(|error| format!("not the JSON list [{{\"urls\": \"…\"}}] that is expected ({error})"))?;
@@ -147,13 +158,9 @@ fn servers_of_json(json: &str) -> Result<Vec<IceServer>, String> {
 }
 
 /// What can be used of a list; the rest is left out, since clouds name servers of kinds that few clients know.
-pub fn servers(list: Vec<JsonServer>) -> Vec<IceServer> {
+pub fn servers(list: impl IntoIterator<Item: Into<config::IceServer>>) -> Vec<IceServer> {
     let mut servers = Vec::new();
-    for JsonServer { urls, username, credential } in list {
-        let urls = match urls {
-            OneOrMany::One(url) => vec![url],
-            OneOrMany::Many(urls) => urls,
-        };
+    for config::IceServer { urls, username, credential } in list.into_iter().map(Into::into) {
         let login = Login { username, credential };
         servers.extend(
             urls.iter().filter_map(|url| Uri::parse(url).ok()).map(|uri| IceServer { uri, login: login.clone() }),

@@ -6,65 +6,102 @@ use super::sockets::Sockets;
 use super::url::IceServer;
 use crate::net::route::{Datagram, Socket};
 use crate::rtc::digest::Digest;
+use std::future::pending;
 use std::time::Instant;
 
-#[derive(Default)]
 pub struct Ways {
+    /// For a camera of IPv4; and for one that has nothing but IPv6.
     relayed: Relayed,
+    relayed_v6: Option<Relayed>,
+    /// What was asked.
+    servers: Vec<IceServer>,
+    digest: Digest,
     connections: Connections,
 }
 
 /// What came by one of them.
 pub enum Come {
-    Relayed(relayed::Come),
+    /// True: for a camera of IPv6.
+    Relayed(bool, relayed::Come),
     Connection(connections::Come),
 }
 
 impl Ways {
     /// `is_local`: the camera's signalling is on this machine.
-    pub fn new(is_local: bool) -> Self {
-        let mut ways = Self::default();
-        ways.connections.is_local = is_local;
-        ways
+    pub fn new(is_local: bool, digest: Digest) -> Self {
+        let mut connections = Connections::default();
+        connections.is_local = is_local;
+        Self { relayed: Relayed::new(false), relayed_v6: None, servers: Vec::new(), digest, connections }
     }
 
     /// Asks the TURN servers among these.
-    pub fn begin(&mut self, servers: &[IceServer], digest: &Digest) {
-        self.relayed.begin(servers, digest);
+    pub fn begin(&mut self, servers: &[IceServer]) {
+        self.servers.extend_from_slice(servers);
+        for relayed in self.relayed_v6.iter_mut().chain([&mut self.relayed]) {
+            relayed.begin(servers, &self.digest);
+        }
+    }
+
+    /// Both or one.
+    fn relayed(&self) -> impl Iterator<Item = &Relayed> {
+        self.relayed_v6.iter().chain([&self.relayed])
+    }
+
+    fn relayed_mut(&mut self, number: u32) -> &mut Relayed {
+        match &mut self.relayed_v6 {
+            Some(relayed) if Relayed::is_of(number) => relayed,
+            _ => &mut self.relayed,
+        }
     }
 
     /// Some TURN server may still give an address.
     pub fn is_looking(&self) -> bool {
-        self.relayed.is_looking()
+        self.relayed().any(Relayed::is_looking)
     }
 
     /// Waits for the next thing.
     pub async fn next(&mut self) -> Come {
+        let v6 = async {
+            match &mut self.relayed_v6 {
+                Some(relayed) => relayed.next().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
-            come = self.relayed.next() => Come::Relayed(come),
+            come = self.relayed.next() => Come::Relayed(false, come),
+            come = v6 => Come::Relayed(true, come),
             come = self.connections.next() => Come::Connection(come),
         }
     }
 
     pub fn handle(&mut self, come: Come, call: &mut Call, now: Instant) {
         match come {
-            Come::Relayed(come) => self.relayed.handle(come, call, now),
+            Come::Relayed(v6, come) => self.relayed_mut(v6.into()).handle(come, call, now),
             Come::Connection(come) => self.connections.handle(come, call, now),
         }
     }
 
     /// Does what the state of the call asks for: lets a camera's addresses through, connects, lets go.
     pub fn look(&mut self, call: &mut Call, now: Instant) {
-        self.relayed.look(call, now);
+        if self.relayed_v6.is_none() && !self.servers.is_empty() && call.has_only_v6() {
+            let mut relayed = Relayed::new(true);
+            relayed.begin(&self.servers, &self.digest);
+            self.relayed_v6 = Some(relayed);
+        }
+        for relayed in self.relayed_v6.iter_mut().chain([&mut self.relayed]) {
+            relayed.look(call, now);
+        }
         self.connections.look(call, now);
     }
 
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        [self.relayed.deadline(), self.connections.deadline(now)].into_iter().flatten().min()
+        self.relayed().filter_map(Relayed::deadline).chain(self.connections.deadline(now)).min()
     }
 
     pub fn tick(&mut self, call: &mut Call, now: Instant) {
-        self.relayed.tick(call, now);
+        for relayed in self.relayed_v6.iter_mut().chain([&mut self.relayed]) {
+            relayed.tick(call, now);
+        }
     }
 
     /// Sends each datagram by the way that it names.
@@ -73,24 +110,32 @@ impl Ways {
             match datagram.route.socket {
                 Socket::Udp(_) => sockets.send(&datagram),
                 Socket::Tcp(number) => self.connections.send(number, &datagram.bytes),
-                Socket::Relay(number) => self.relayed.send(number, datagram.route.remote, &datagram.bytes, now),
+                Socket::Relay(number) => {
+                    self.relayed_mut(number).send(number, datagram.route.remote, &datagram.bytes, now);
+                }
             }
         }
     }
 
-    /// The relay candidate, if it is new, once there is somebody to tell.
-    pub fn take_candidate(&mut self, ready: bool) -> Option<String> {
-        self.relayed.take_candidate(ready)
+    /// The relay candidates that are new, once there is somebody to tell.
+    pub fn take_candidates(&mut self, ready: bool) -> Vec<String> {
+        let relayed = self.relayed_v6.iter_mut().chain([&mut self.relayed]);
+        relayed.filter_map(|relayed| relayed.take_candidate(ready)).collect()
     }
 
     /// Why a call that found no way ended, with what became of these.
     pub fn explain(&self, why: String) -> String {
-        let errors: Vec<String> = self.relayed.errors().chain(self.connections.errors()).collect();
+        let errors: Vec<String> = self.relayed().flat_map(Relayed::errors).chain(self.connections.errors()).collect();
         if errors.is_empty() { why } else { format!("{why} ({})", errors.join("; ")) }
     }
 
     /// Gives everything back and waits until the servers know it.
     pub async fn give_back(&mut self) {
-        self.relayed.give_back().await;
+        let v6 = async {
+            if let Some(relayed) = &mut self.relayed_v6 {
+                relayed.give_back().await;
+            }
+        };
+        tokio::join!(self.relayed.give_back(), v6);
     }
 }

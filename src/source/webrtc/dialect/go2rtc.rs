@@ -2,7 +2,7 @@
 //! behind it.
 use super::{Dialect, Input, Step, Steps, audio, json, video, voice};
 use crate::net::reach::Place;
-use crate::source::webrtc::url::{IceServer, Target};
+use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,13 +15,12 @@ struct Message {
 
 pub struct Go2rtc {
     place: Place,
-    servers: Vec<IceServer>,
     answered: bool,
 }
 
 impl Go2rtc {
     pub fn new(target: &Target) -> Self {
-        Self { place: target.place.clone(), servers: target.ice_servers.clone(), answered: false }
+        Self { place: target.place.clone(), answered: false }
     }
 }
 
@@ -32,11 +31,7 @@ fn send(kind: &str, value: &str) -> Step {
 impl Dialect for Go2rtc {
     fn next(&mut self, input: Input<'_>) -> Steps {
         match input {
-            Input::Begin => Ok(vec![
-                Step::Servers(std::mem::take(&mut self.servers)),
-                Step::Connect(self.place.clone()),
-                Step::Offer(vec![video(), audio(), voice()]),
-            ]),
+            Input::Begin => Ok(vec![Step::Connect(self.place.clone()), Step::Offer(vec![video(), audio(), voice()])]),
             Input::Offer(sdp) => Ok(vec![send("webrtc/offer", sdp)]),
             Input::Candidate(line) => Ok(vec![send("webrtc/candidate", line)]),
             Input::Text(text) => {

@@ -2,7 +2,7 @@
 //! payloads in Base64.
 use super::{Description, Dialect, Input, JsonCandidate, Step, Steps, audio, base64, json, video};
 use crate::net::reach::Place;
-use crate::source::webrtc::url::{IceServer, Target};
+use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,6 @@ struct StatusResponse {
 pub struct Kinesis {
     place: Place,
     client_id: String,
-    servers: Vec<IceServer>,
     /// SwitchBot's cameras want to hear more in the offer, and send no sound.
     extra: Map<String, Value>,
     sound: bool,
@@ -42,11 +41,11 @@ pub struct Kinesis {
 
 impl Kinesis {
     pub fn new(target: &Target) -> Self {
-        Self::at(target.place.clone(), target.param("client_id"), target.ice_servers.clone())
+        Self::at(target.place.clone(), target.param("client_id"))
     }
 
-    pub fn at(place: Place, client_id: &str, servers: Vec<IceServer>) -> Self {
-        Self { place, client_id: client_id.to_owned(), servers, extra: Map::new(), sound: true, answered: false }
+    pub fn at(place: Place, client_id: &str) -> Self {
+        Self { place, client_id: client_id.to_owned(), extra: Map::new(), sound: true, answered: false }
     }
 
     pub fn switchbot(target: &Target) -> Self {
@@ -102,11 +101,7 @@ impl Dialect for Kinesis {
         match input {
             Input::Begin => {
                 let medias = if self.sound { vec![video(), audio()] } else { vec![video()] };
-                Ok(vec![
-                    Step::Servers(std::mem::take(&mut self.servers)),
-                    Step::Connect(self.place.clone()),
-                    Step::Offer(medias),
-                ])
+                Ok(vec![Step::Connect(self.place.clone()), Step::Offer(medias)])
             }
             Input::Offer(sdp) => {
                 let mut payload = Map::from_iter([("type".to_owned(), json!("offer")), ("sdp".to_owned(), json!(sdp))]);

@@ -45,7 +45,7 @@ pub enum Step {
     Send(String),
     /// Sends a request; the reply comes as [`Input::Reply`].
     Request(Request),
-    /// The servers to find a way with, before an offer or answer is made.
+    /// The servers that the signalling names to find a way with; those of the URL come before them.
     Servers(Vec<IceServer>),
     /// Makes our offer; it comes as [`Input::Offer`].
     Offer(Vec<OfferedMedia>),

@@ -1,7 +1,7 @@
 //! OpenIPC's streamer Majestic: the camera offers as soon as the WebSocket is open, under the name of an answer.
 use super::{Description, Dialect, Input, JsonCandidate, Step, Steps};
 use crate::net::reach::Place;
-use crate::source::webrtc::url::{IceServer, Target};
+use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,13 +15,12 @@ struct Frame {
 
 pub struct OpenIpc {
     place: Place,
-    servers: Vec<IceServer>,
     offered: bool,
 }
 
 impl OpenIpc {
     pub fn new(target: &Target) -> Self {
-        Self { place: target.place.clone(), servers: target.ice_servers.clone(), offered: false }
+        Self { place: target.place.clone(), offered: false }
     }
 }
 
@@ -32,9 +31,7 @@ fn send(request: &str, data: &str) -> Step {
 impl Dialect for OpenIpc {
     fn next(&mut self, input: Input<'_>) -> Steps {
         match input {
-            Input::Begin => {
-                Ok(vec![Step::Servers(std::mem::take(&mut self.servers)), Step::Connect(self.place.clone())])
-            }
+            Input::Begin => Ok(vec![Step::Connect(self.place.clone())]),
             Input::Answer(sdp) => Ok(vec![send("answer", sdp)]),
             Input::Candidate(line) => Ok(vec![send("candidate", line)]),
             Input::Text("") => Ok(Vec::new()),

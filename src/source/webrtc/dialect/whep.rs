@@ -9,7 +9,6 @@ use crate::source::webrtc::url::{IceServer, Target};
 pub struct Whep {
     place: Place,
     bearer: String,
-    servers: Vec<IceServer>,
     /// Sound goes both ways: the URL says `#talk`.
     talk: bool,
     session: Option<Place>,
@@ -25,7 +24,6 @@ impl Whep {
         Self {
             place: target.place.clone(),
             bearer: target.param("bearer").to_owned(),
-            servers: target.ice_servers.clone(),
             talk: target.has("talk"),
             session: None,
             etag: None,
@@ -57,7 +55,6 @@ impl Whep {
         self.etag = reply.field("etag").map(str::to_owned);
         let servers: Vec<IceServer> = reply.fields("link").flat_map(servers_of_link).collect();
         let mut steps = Vec::new();
-        // Where the URL names servers the operator has chosen.
         if !servers.is_empty() {
             steps.push(Step::Servers(servers));
         }
@@ -72,7 +69,7 @@ impl Dialect for Whep {
             Input::Begin => {
                 let mut medias = vec![video(), audio()];
                 medias.extend(self.talk.then(voice));
-                Ok(vec![Step::Servers(std::mem::take(&mut self.servers)), Step::Offer(medias)])
+                Ok(vec![Step::Offer(medias)])
             }
             Input::Offer(sdp) => {
                 let ours = |line: &&str| ["a=ice-ufrag:", "a=ice-pwd:"].iter().any(|start| line.starts_with(start));

@@ -36,7 +36,9 @@ impl Wyze {
         }
         let place =
             Place::parse(&channel.signaling_url).map_err(|error| format!("the bridge's signalingUrl: {error}"))?;
-        self.kinesis.insert(Kinesis::at(place, &channel.client_id, servers(channel.servers))).next(Input::Begin)
+        let mut steps = vec![Step::Servers(servers(channel.servers))];
+        steps.extend(self.kinesis.insert(Kinesis::at(place, &channel.client_id)).next(Input::Begin)?);
+        Ok(steps)
     }
 }
 

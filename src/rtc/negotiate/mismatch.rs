@@ -1,0 +1,86 @@
+//! Why nothing of an offer can be used, in words that players look for, with a remedy.
+use crate::media::codec::{Codec, Kind};
+use std::fmt;
+
+/// Why nothing of an offer can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// No codec in common; `source` is empty for a publisher of nothing that we know.
+    Codecs { source: Vec<Codec>, viewer: Vec<Codec> },
+    /// A camera whose answer sends nothing that we offered to take; `named` are the m-lines in which it sends something.
+    Camera { ours: Vec<Codec>, named: Vec<String> },
+    /// A viewer that wants to receive nothing.
+    NothingToSend,
+    /// A publisher that sends nothing.
+    NothingToReceive,
+}
+
+impl Mismatch {
+    fn remedy(source: &[Codec], viewer: &[Codec]) -> &'static str {
+        let asks = |kind| viewer.iter().any(|codec| codec.kind() == kind);
+        let Some(first) = source.iter().find(|codec| asks(codec.kind())) else {
+            return match source.first().map(|codec| codec.kind()) {
+                None => "publish H.264 or VP8 video, Opus or G.711 audio",
+                Some(Kind::Video) => "let the player ask for video too, with a codec that the source has",
+                Some(Kind::Audio) => "the source has audio only: let the player ask for audio too",
+            };
+        };
+        match first {
+            Codec::H265 => {
+                "this player can't show H.265: set the camera to H.264 or add its H.264 sub-stream, \
+                 or use Safari 18 or a Chrome from 136 on with hardware decoding"
+            }
+            Codec::H264 => {
+                "this player was built without H.264: use another browser or install its codec package, \
+                 or let the source send VP8"
+            }
+            Codec::Vp8 | Codec::Vp9 | Codec::Av1 => "this player can't show that: let the source send H.264",
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => "let the source send Opus or G.711 (PCMA, PCMU) audio",
+        }
+    }
+}
+
+/// The pattern before the semicolon is go2rtc's, which players look for.
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mismatch::Codecs { source, viewer } => {
+                let (from, to) = (list(source), list(viewer));
+                let remedy = Mismatch::remedy(source, viewer);
+                write!(f, "streams: codecs not matched: {from} => {to}; {remedy}")
+            }
+            Mismatch::Camera { ours, named } => {
+                let ours = list(ours);
+                match named.is_empty() {
+                    true => write!(f, "the camera's answer sends nothing; we offered to take {ours}"),
+                    false => write!(
+                        f,
+                        "codecs not matched: the camera's {} has none of {ours}; let the camera send H.264",
+                        named.join(" and ")
+                    ),
+                }
+            }
+            Mismatch::NothingToSend => {
+                f.write_str("the offer lets us send nothing: a viewer needs a recvonly video or audio m-line with RTP")
+            }
+            Mismatch::NothingToReceive => {
+                f.write_str("the offer sends nothing: a publisher needs a sendonly video or audio m-line with RTP")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// `video:H264, audio:OPUS`, each codec once.
+fn list(codecs: &[Codec]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for codec in codecs {
+        let kind = if codec.kind() == Kind::Video { "video" } else { "audio" };
+        let name = format!("{kind}:{}", codec.sdp_name().to_ascii_uppercase());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,178 @@
+//! What is read of descriptions, and what is wrong with those that are refused.
+use super::*;
+
+const HEAD: &str = "v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n";
+const TRANSPORT: &str = "a=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\n";
+
+fn fingerprint(name: &str, len: usize) -> String {
+    format!("a=fingerprint:{name} {}\n", vec!["0a"; len].join(":"))
+}
+
+/// A whole description with session-level transport and these m-sections.
+fn with(sections: &str) -> String {
+    format!("{HEAD}{TRANSPORT}{}{sections}", fingerprint("sha-256", 32))
+}
+
+fn error(sdp: &str) -> String {
+    parse(sdp).unwrap_err().to_string()
+}
+
+#[test]
+fn chromium_says_what_it_can_receive() {
+    let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
+    assert_eq!(remote.bundle, ["0", "1"]);
+    assert_eq!((remote.ufrag.as_str(), remote.setup, remote.trickle), ("8hhY", Setup::ActPass, true));
+    assert_eq!(remote.candidates.len(), 1);
+    let video = &remote.medias[0];
+    assert_eq!((video.kind, video.direction, video.codecs.len()), (MediaKind::Video, Direction::RecvOnly, 12));
+    let h264 = &video.codecs[3];
+    assert_eq!((h264.payload_type, h264.codec, h264.rtx), (109, Codec::H264, Some(114)));
+    assert!(h264.nack && h264.pli && h264.fir && h264.remb && h264.transport_cc);
+    assert_eq!(parameter(&h264.fmtp, "Profile-Level-Id"), Some("42e01f"));
+    let audio: Vec<_> = remote.medias[1].codecs.iter().map(|c| (c.payload_type, c.codec)).collect();
+    assert_eq!(audio, [(111, Codec::Opus), (0, Codec::Pcmu), (8, Codec::Pcma)]);
+}
+
+#[test]
+fn an_m_line_with_port_0_and_bundle_only_is_not_rejected() {
+    let remote = parse(captures::CHROMIUM_PUBLISHER).unwrap();
+    let video = &remote.medias[1];
+    assert_eq!((video.port, video.rejected, video.usable()), (0, false, Some(Kind::Video)));
+    assert_eq!((video.ssrcs.as_slice(), video.rtx_ssrc), ([2231627014, 632943048].as_slice(), Some(632943048)));
+    assert_eq!(video.cname.as_deref(), Some("eC0zIcS2Sk/s4rRl"));
+    assert_eq!(remote.medias[2].usable(), None);
+}
+
+#[test]
+fn sha_256_is_preferred_among_several_fingerprints() {
+    let remote = parse(captures::AIORTC_VIEWER).unwrap();
+    assert_eq!(remote.fingerprint.hash, Hash::Sha256);
+    assert!(captures::AIORTC_VIEWER.contains(&remote.fingerprint.to_string()));
+    let all = [fingerprint("sha-1", 20), fingerprint("SHA-512", 64), fingerprint("sha-384", 48)].concat();
+    let remote = parse(&format!("{HEAD}{TRANSPORT}{all}m=audio 9 RTP/SAVPF 0\n")).unwrap();
+    assert_eq!(remote.fingerprint.hash, Hash::Sha512);
+}
+
+#[test]
+fn second_fmtp_lines_add_only_what_the_first_left_out() {
+    let remote = parse(captures::CREALITY_ANSWER).unwrap();
+    let codecs = &remote.medias[0].codecs;
+    assert_eq!(codecs[1].fmtp, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f");
+    assert_eq!(remote.setup, Setup::Passive);
+    let sdp = with("m=video 9 RTP/SAVPF 96\na=rtpmap:96 h264/90000\na=fmtp:96 A=1; b=2\na=fmtp:96 a=3;c=4;\n");
+    assert_eq!(parse(&sdp).unwrap().medias[0].codecs[0].fmtp, "A=1;b=2;c=4");
+}
+
+#[test]
+fn candidates_of_transports_that_bundling_gives_up_are_left_out() {
+    let remote = parse(captures::AIORTC_VIEWER).unwrap();
+    assert_eq!(remote.candidates, remote.medias[0].ice.candidates);
+    assert_ne!(remote.candidates, remote.medias[1].ice.candidates);
+    let candidate = "a=candidate:1 1 udp 1 10.0.0.1 9 typ host\n";
+    let late = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\nm=audio 9 RTP/SAVPF 0\n{candidate}"))).unwrap();
+    assert_eq!(late.candidates.len(), 1);
+}
+
+#[test]
+fn candidates_are_kept_once_and_only_for_component_1() {
+    assert_eq!(parse(captures::PION_VIEWER).unwrap().candidates.len(), 2);
+    let many: String = (0..100).map(|i| format!("a=candidate:{i} 1 udp 1 10.0.0.1 {i} typ host\n")).collect();
+    let remote = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\n{many}"))).unwrap();
+    assert_eq!(remote.candidates.len(), MAX_CANDIDATES);
+}
+
+#[test]
+fn odd_case_and_spaces_are_forgiven() {
+    let sdp = with(
+        "m=VIDEO 9 udp/tls/rtp/savpf 96\na=MID: video\na=SENDONLY\na=Setup:ActPass\n\
+         a=rtpmap:96 h264/90000\na=rtcp-fb:* NACK  pli\na=what:ever\na=\n",
+    );
+    let remote = parse(&sdp).unwrap();
+    let media = &remote.medias[0];
+    assert_eq!((media.mid.as_deref(), media.direction), (Some("video"), Direction::SendOnly));
+    assert_eq!(media.usable(), Some(Kind::Video));
+    assert!(media.codecs[0].pli && !media.codecs[0].nack);
+}
+
+#[test]
+fn static_payload_types_need_no_rtpmap() {
+    let remote = parse(&with("m=audio 9 RTP/SAVPF 8 0 3\n")).unwrap();
+    let codecs: Vec<_> = remote.medias[0].codecs.iter().map(|c| c.codec).collect();
+    assert_eq!(codecs, [Codec::Pcma, Codec::Pcmu]);
+}
+
+#[test]
+fn payload_types_that_look_like_rtcp_are_passed_over() {
+    let remote = parse(&with("m=video 9 RTP/SAVPF 72 96\na=rtpmap:72 VP8/90000\na=rtpmap:96 VP8/90000\n"));
+    assert_eq!(remote.unwrap().medias[0].codecs.len(), 1);
+}
+
+#[test]
+fn media_level_transport_wins_over_session_level() {
+    let own = "a=ice-ufrag:wxyz\na=ice-pwd:lkjihgfedcba9876543210\na=setup:active\n";
+    let remote = parse(&with(&format!("a=setup:passive\nm=audio 9 RTP/SAVPF 0\n{own}"))).unwrap();
+    assert_eq!((remote.ufrag.as_str(), remote.setup), ("wxyz", Setup::Active));
+}
+
+#[test]
+fn without_bundle_only_m_lines_of_one_ufrag_share_a_transport() {
+    let own = "a=ice-ufrag:wxyz\na=ice-pwd:lkjihgfedcba9876543210\n";
+    let sections = "m=audio 9 RTP/SAVPF 0\nm=video 9 RTP/SAVPF 96\n";
+    let shared = parse(&with(sections)).unwrap();
+    assert!(shared.medias.iter().all(|m| m.shares_transport));
+    let apart = parse(&with(&format!("{sections}{own}"))).unwrap();
+    assert_eq!(apart.medias.iter().map(|m| m.shares_transport).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(apart.ufrag, "abcd");
+    let outside = parse(&with("a=group:BUNDLE a\nm=audio 9 RTP/SAVPF 0\na=mid:a\nm=audio 9 RTP/SAVPF 0\na=mid:b\n"));
+    assert_eq!(outside.unwrap().medias[1].usable(), None);
+}
+
+#[test]
+fn the_transport_of_a_rejected_first_m_line_is_not_used() {
+    let sdp =
+        with("a=group:BUNDLE a b\nm=audio 0 RTP/SAVPF 0\na=mid:a\na=ice-ufrag:gone\nm=audio 9 RTP/SAVPF 0\na=mid:b\n");
+    let remote = parse(&sdp).unwrap();
+    assert_eq!((remote.transport, remote.ufrag.as_str()), (1, "abcd"));
+}
+
+#[test]
+fn errors_name_the_line_and_what_is_wrong() {
+    let fingerprint = fingerprint("sha-256", 32);
+    let media = "m=audio 9 RTP/SAVPF 0\n";
+    for (sdp, expected) in [
+        (String::new(), "it is empty"),
+        ("{\"type\":\"offer\"}".to_owned(), "line 1 of the session description: a description begins with v=0"),
+        (HEAD.to_owned(), "it has no m-line"),
+        (format!("{HEAD}nonsense"), "line 5 of the session description: not of the form"),
+        (format!("{HEAD}{media}{fingerprint}"), "line 5 of the session description: no a=ice-ufrag"),
+        (format!("{HEAD}{media}a=ice-ufrag:abcd\n{fingerprint}"), "no a=ice-pwd"),
+        (format!("{HEAD}{TRANSPORT}{media}"), "media without DTLS is not accepted"),
+        (format!("{HEAD}{TRANSPORT}a=fingerprint:sha-1 00\n{media}"), "sha-256, sha-384 or sha-512"),
+        (format!("{HEAD}a=fingerprint:sha-256 00:11\n{media}"), "line 5 of the session description: a=fingerprint"),
+        (with("m=audio 0 RTP/SAVPF 0"), "every m-line has port 0"),
+        (with("m=audio 70000 RTP/SAVPF 0"), "the port of the m-line"),
+        (with("m=audio"), "an m-line needs"),
+        (with("m=audio 9 RTP/SAVPF 0\na=mid:a b"), "a=mid is not a token"),
+        (with("m=audio 9 RTP/SAVPF 0\na=mid:a\nm=audio 9 RTP/SAVPF 0\na=mid:a"), "the same a=mid"),
+        (with("a=group:BUNDLE a \"b\"\nm=audio 9 RTP/SAVPF 0"), "a=group:BUNDLE"),
+        (with("m=audio 9 RTP/SAVPF 0\na=setup:later"), "a=setup"),
+        (with("m=audio 9 RTP/SAVPF 0\na=ice-ufrag:a b c d"), "a=ice-ufrag is not 4 to 256"),
+    ] {
+        assert!(error(&sdp).contains(expected), "{expected}: {}", error(&sdp));
+    }
+}
+
+#[test]
+fn errors_never_repeat_a_password() {
+    assert!(!error(&with("m=audio 9 RTP/SAVPF 0\na=ice-pwd:s3cret-s3cret-s3cret-s3cret")).contains("s3cret"));
+}
+
+#[test]
+fn bounds_are_kept() {
+    let many = |n: usize| "m=audio 9 RTP/SAVPF 0\n".repeat(n);
+    assert!(parse(&with(&many(MAX_MEDIAS))).is_ok());
+    assert!(error(&with(&many(MAX_MEDIAS + 1))).contains("more than 32 m-lines"));
+    assert!(error(&with(&format!("m=audio 9 RTP/SAVPF{}", " 0".repeat(65)))).contains("more than 64 formats"));
+    assert!(error(&with(&format!("a=x:{}", "y".repeat(MAX_LINE)))).contains("bytes are more than the 2048"));
+    assert!(error(&"v=0\n".repeat(20_000)).contains("more than the 65536"));
+}
