@@ -197,10 +197,10 @@ class SmallSystem:
         shutil.copy(ROOT / "init/S96porthole", root / "etc/init.d/S96porthole")
         shutil.copy(ROOT / "board/openipc-16m/porthole.yaml", root / "usr/share/porthole/porthole.yaml")
 
-    def script(self, word):
+    def script(self, word, prefix=()):
         """`(exit code, output)` of the init script."""
         inside = f'mount -t proc proc "{self.root}/proc" && exec chroot "{self.root}" /bin/ash /etc/init.d/S96porthole {word}'
-        command = [*self.namespace.prefix, "unshare", "--mount", "--propagation", "private", "sh", "-c", inside]
+        command = [*self.namespace.prefix, *prefix, "unshare", "--mount", "--propagation", "private", "sh", "-c", inside]
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
         return result.returncode, result.stdout + result.stderr
 
@@ -235,14 +235,14 @@ def small_system(tmp_path):
 
 def test_the_script_of_small_systems_starts_reloads_and_stops_the_relay(small_system):
     assert small_system.script("status")[0] == 3
-    code, output = small_system.script("start")
+    code, output = small_system.script("start", prefix=["nohup"])
     assert code == 0, output
     # the overlay is empty: the settings that came with the binary count
     assert set(eventually(small_system.answers, 5, "the relay answers")) == {"test", "camera"}
     assert small_system.script("status")[0] == 0
     assert "runs already" in small_system.script("start")[1]
     (small_system.root / "etc/porthole.yaml").write_text("streams: {gate: 'test:'}\n")
-    code, output = small_system.script("restart")
+    code, output = small_system.script("restart", prefix=["nohup"])
     assert code == 0, output
     eventually(lambda: set(small_system.answers() or ()) == {"gate"}, 5, "the operator's settings")
     (small_system.root / "etc/porthole.yaml").write_text("streams: {gate: 'test:', yard: 'test:'}\n")
