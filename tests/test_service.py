@@ -302,6 +302,17 @@ def test_streams_that_are_saved_apart_leave_the_settings_as_they_are_and_are_put
     assert problems[0].startswith("streams.yaml:") and "left out" in problems[-1], problems
     assert (root / "tmp/streams.yaml.wrong").read_text() == "streams: [\n"
     small_system.ask("/api/streams?name=yard&src=test:", method="PUT")
+    settings.write_text("streams: [\n")
+    assert small_system.script("restart")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"test", "camera", "yard"}, 8, "the defaults count, and what was saved")
+    small_system.ask("/api/streams?name=shed&src=test:", method="PUT")
+    assert "shed" in saved.read_text() and settings.read_text() == "streams: [\n"
+    saved.write_text("streams: [\n")
+    assert small_system.script("restart")[0] == 0
+    eventually(lambda: set(small_system.answers() or ()) == {"test", "camera"}, 12, "the defaults count where both are wrong")
+    problems = small_system.ask("/api/status")["problems"]
+    assert any("left out" in line for line in problems) and "defaults count" in problems[-1], problems
+    small_system.ask("/api/streams?name=yard&src=test:", method="PUT")
     settings.unlink()
     assert small_system.script("restart")[0] == 0
     eventually(lambda: set(small_system.answers() or ()) == {"test", "camera", "yard"}, 5, "without settings the defaults count, and what was saved")
