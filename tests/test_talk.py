@@ -277,6 +277,20 @@ def test_without_a_websocket_the_player_makes_another_session_that_takes_its_wor
     page.mouse.up()
 
 
+def test_who_presses_again_at_once_is_not_told_that_somebody_else_talks(porthole, page, cameras):
+    relay = porthole(intercom(cameras, "again"))
+    player(page, relay, 820, query="&mode=whep")
+    hold(page)
+    hears(cameras, "again", 820)
+    wait_until_playing(page)
+    page.mouse.up()
+    assert relay.stream("cam")["talk"]["busy"], "the relay counts the last word for a moment"
+    page.mouse.down()
+    hears(cameras, "again", 820)
+    assert not page.is_visible("#panel:has-text('Somebody else is talking')")
+    page.mouse.up()
+
+
 def test_the_publishing_page_hears_a_viewer_that_was_there_before_it(porthole, new_page):
     relay = porthole({"door": None})
     viewer, publisher = new_page(), new_page()

@@ -15,6 +15,7 @@ const SIDE_MS = 1500; // questions beside the offer
 const HIDDEN_MS = 2000;
 const IDLE_MS = 3000; // controls go when the pointer rests
 const MICROPHONE_MS = 20000; // after the last word
+const OWN_MS = 800;
 const BUSY = 'Somebody else is talking now.';
 
 const OWN = new URL('.', import.meta.url);
@@ -542,6 +543,7 @@ export class PortholePlayer extends Peer {
   #both = false; // from the first offer on
   #microphone = null;
   #silence = 0;
+  #said = 0;
 
   constructor(video, options) {
     super({ audio: true, ...options });
@@ -600,7 +602,8 @@ export class PortholePlayer extends Peer {
     try {
       const whep = this.signalling === 'WHEP'; // a WebSocket tells who talks
       if (whep) await this.askTalk();
-      if (whep && this.talk?.busy) throw new Error(BUSY);
+      // for a moment after its last word the relay counts this page's own
+      if (whep && this.talk?.busy && Date.now() - this.#said > OWN_MS) throw new Error(BUSY);
       clearTimeout(this.#silence);
       this.#microphone ??= await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } })
         .then((stream) => stream.getAudioTracks()[0], (error) => {
@@ -625,6 +628,7 @@ export class PortholePlayer extends Peer {
   stopTalking() {
     if (!this.talking) return;
     this.talking = false;
+    this.#said = Date.now();
     if (this.#voice.sender.track) {
       this.#voice.sender.replaceTrack(null).catch(() => {});
       this.endSignalling();
