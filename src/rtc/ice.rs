@@ -14,7 +14,6 @@ use crate::net::route::{Datagram, Route, Socket};
 use pair::{Pair, State};
 pub use pair::{PairView, Seen, Tally};
 use rtc::crypto::RTCCryptoProvider;
-use rtc::stun::fingerprint::FINGERPRINT;
 use rtc::stun::integrity::MessageIntegrity;
 use rtc::stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, Setter};
 use std::net::SocketAddr;
@@ -242,7 +241,7 @@ impl Ice {
     fn seal(&self, message: &mut Message, pwd: &str) -> bool {
         MessageIntegrity::new_short_term_integrity_with_provider(pwd.to_owned(), self.provider.crypto())
             .add_to(message)
-            .and_then(|()| FINGERPRINT.add_to(message))
+            .and_then(|()| stun::Fingerprint.add_to(message))
             .is_ok()
     }
 }

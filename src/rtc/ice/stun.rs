@@ -1,6 +1,8 @@
 //! The few looks at STUN messages that come before the library's: what it is, and whose.
-use rtc::stun::attributes::{ATTR_ERROR_CODE, ATTR_USERNAME};
-use rtc::stun::message::{Message, Setter};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use rtc::stun::attributes::{ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_USERNAME};
+use rtc::stun::fingerprint::FINGERPRINT_XOR_VALUE;
+use rtc::stun::message::{ATTRIBUTE_HEADER_SIZE, Message, Setter};
 
 /// ERROR-CODE (RFC 8489 section 14.8).
 pub(super) struct ErrorCode(pub u16, pub &'static str);
@@ -10,6 +12,24 @@ impl Setter for ErrorCode {
         let mut value = vec![0, 0, (self.0 / 100) as u8, (self.0 % 100) as u8];
         value.extend_from_slice(self.1.as_bytes());
         message.add(ATTR_ERROR_CODE, &value);
+        Ok(())
+    }
+}
+
+/// FINGERPRINT (RFC 8489 section 14.7): the last attribute. The library's own comes with a table of 16 KiB, and messages
+/// have a hundred bytes.
+pub(super) struct Fingerprint;
+
+impl Setter for Fingerprint {
+    fn add_to(&self, message: &mut Message) -> rtc::shared::error::Result<()> {
+        const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+        let len = message.length;
+        // what is summed up tells the length with this attribute
+        message.length += (ATTRIBUTE_HEADER_SIZE + size_of::<u32>()) as u32;
+        message.write_length();
+        let value = CRC.checksum(&message.raw) ^ FINGERPRINT_XOR_VALUE;
+        message.length = len;
+        message.add(ATTR_FINGERPRINT, &value.to_be_bytes());
         Ok(())
     }
 }

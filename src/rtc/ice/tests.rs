@@ -231,3 +231,14 @@ fn forged_and_damaged_messages_are_dropped_without_an_answer() {
     assert_eq!(net.b.handle(net.now, route("10.0.0.9:9"), &good, &mut out), Outcome::Accepted);
     assert_eq!(out.len(), 2, "the answer and a check of our own");
 }
+
+#[test]
+fn a_check_ends_with_the_fingerprint_that_others_expect() {
+    let mut net = Net::new(true, false, |_| false);
+    net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), UDP_PRIORITY);
+    let mut out = Vec::new();
+    net.a.tick(net.now, &mut out);
+    let mut message = Message { raw: out.first().unwrap().bytes.to_vec(), ..Default::default() };
+    message.decode().unwrap();
+    rtc::stun::fingerprint::FINGERPRINT.check(&message).unwrap();
+}
