@@ -10,6 +10,7 @@ mod media;
 mod net;
 mod reload;
 mod rtc;
+#[cfg_attr(not(feature = "shares"), path = "share_absent.rs")]
 mod share;
 mod source;
 mod stream;

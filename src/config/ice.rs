@@ -19,13 +19,21 @@ pub(super) fn findings(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
                     if !word(&server.username) || !word(&server.credential) {
                         say("urls", format!("{uri}: needs username and credential, of printable ASCII characters"));
                     }
+                    if cfg!(not(feature = "turn")) {
+                        say(
+                            "urls",
+                            format!(
+                                "{uri}: only players are told of it, this build was made without the cargo feature turn"
+                            ),
+                        );
+                    }
                 }
             }
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "turn"))]
 mod tests {
     use super::*;
 

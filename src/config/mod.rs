@@ -12,6 +12,7 @@ mod save;
 pub mod scheme;
 mod substitute;
 mod values;
+#[cfg_attr(not(feature = "shares"), path = "webtorrent_absent.rs")]
 mod webtorrent;
 
 pub use load::{Edge, Loaded, line_of_key, load};

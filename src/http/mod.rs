@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod routes;
 mod session;
+#[cfg_attr(not(feature = "shares"), path = "share_absent.rs")]
 mod share;
 mod slots;
 mod socket;

@@ -3,6 +3,7 @@ use super::policy::Authority;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
+use super::share;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use std::borrow::Cow;
 
@@ -43,7 +44,7 @@ const SHARE_PAGE: &str = "/webtorrent.html";
 const FILE_MAX: usize = 128 * 1024;
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
-static FILES: [File; 25] = [
+static FILES: &[File] = &[
     page("/", include_bytes!("../web/index.html")),
     page("/index.html", include_bytes!("../web/index.html")),
     packed("/index.js", SCRIPT, gz!("index.js")),
@@ -64,7 +65,9 @@ static FILES: [File; 25] = [
     page("/trust.html", include_bytes!("../web/trust.html")),
     packed("/trust.js", SCRIPT, gz!("trust.js")),
     page(SHARE_PAGE, include_bytes!("../web/publish.html")),
+    #[cfg(feature = "shares")]
     packed("/webtorrent.js", SCRIPT, gz!("webtorrent.js")),
+    #[cfg(feature = "shares")]
     packed("/share.js", SCRIPT, gz!("share.js")),
     packed("/porthole.js", SCRIPT, gz!("porthole.js")),
     packed("/style.css", STYLE, gz!("style.css")),
@@ -79,7 +82,7 @@ pub fn answer(app: &App, request: &Request, path: &str) -> Response {
     };
     let connects = match (path, &app.services.shares) {
         (SHARE_PAGE, None) => {
-            return Response::text(404, "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}");
+            return Response::text(404, share::OFF);
         }
         (SHARE_PAGE, Some(book)) => book.csp_sources().join(" "),
         _ => "'self' ws: wss:".to_owned(),

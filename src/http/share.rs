@@ -9,7 +9,7 @@ use super::routes::App;
 use crate::share::{Refusal, Told};
 use serde_json::{Value, json};
 
-const OFF: &str = "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}";
+pub const OFF: &str = "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}";
 
 pub async fn answer(app: &App, request: &Request) -> Response {
     let (origin, host, site) = (&request.origin, &request.host, &request.fetch_site);

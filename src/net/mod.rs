@@ -13,10 +13,12 @@ pub mod reflexive;
 pub mod resolve;
 pub mod route;
 pub mod servers;
+#[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "half of it is for TURN"))]
 pub mod stun;
 pub mod tcp;
 #[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 pub mod tls;
+#[cfg_attr(not(feature = "turn"), path = "turn_absent.rs")]
 pub mod turn;
 pub mod udp;
 pub mod watch;

@@ -142,6 +142,7 @@ impl Connection {
     }
 
     /// The other end.
+    #[cfg_attr(not(feature = "shares"), expect(dead_code, reason = "only share links ask for it"))]
     pub fn remote(&self) -> Option<SocketAddr> {
         self.socket().peer_addr().ok()
     }

@@ -14,6 +14,7 @@ impl Digest {
     }
 
     /// Key of long-term credentials (RFC 8489 section 9.2.2): MD5 of `username:realm:password`. `None`: the provider has no MD5.
+    #[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "TURN has it"))]
     pub fn long_term_key(&self, username: &str, realm: &str, password: &str) -> Option<Vec<u8>> {
         self.0.crypto().hash(HashAlgorithm::Md5, format!("{username}:{realm}:{password}").as_bytes()).ok()
     }

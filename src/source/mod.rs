@@ -1,4 +1,5 @@
 //! Where pictures come from. Each kind has a folder or file; all of them hand tracks and packets to a [`Sink`].
+#[cfg_attr(not(feature = "clouds"), path = "echo_absent.rs")]
 pub mod echo;
 pub mod test;
 pub mod webrtc;
@@ -81,6 +82,7 @@ pub struct Surroundings {
     /// STUN and TURN servers of the relay's own, for calls that nobody names others for.
     pub ice_servers: Arc<[webrtc::url::IceServer]>,
     /// Programs that `echo:` may run; `None`: any.
+    #[cfg_attr(not(feature = "clouds"), expect(dead_code, reason = "only echo: runs programs"))]
     pub echo_paths: Option<Arc<[String]>>,
 }
 

@@ -1,5 +1,6 @@
 //! `webrtc:<url>[#key=value]…`: where a camera's signalling is, and in which dialect it speaks. Values stand as they
 //! are, so JSON needs no escapes; a `#` cannot be part of one.
+use super::dialect::Cloud;
 use crate::config;
 use crate::net::reach::Place;
 use crate::net::servers::{Login, MAX_SERVERS, Uri};
@@ -12,11 +13,8 @@ pub enum Format {
     Go2rtc,
     Whep,
     Creality,
-    Kinesis,
-    SwitchBot,
-    Wyze,
     OpenIpc,
-    Milestone,
+    Cloud(Cloud),
 }
 
 impl Format {
@@ -25,45 +23,46 @@ impl Format {
         match self {
             Format::Go2rtc | Format::Whep => "webrtc",
             Format::Creality => "webrtc/creality",
-            Format::Kinesis => "webrtc/kinesis",
-            Format::SwitchBot => "webrtc/switchbot",
-            Format::Wyze => "webrtc/wyze",
             Format::OpenIpc => "webrtc/openipc",
-            Format::Milestone => "webrtc/milestone",
+            Format::Cloud(cloud) => cloud.name(),
         }
     }
 
-    /// How the exchange goes, for lists; the bridge that Wyze's URL asks only tells where.
+    /// How the exchange goes, for lists.
     pub fn protocol(self) -> &'static str {
-        match self {
-            Format::Whep | Format::Creality | Format::Milestone => "http",
-            Format::Go2rtc | Format::Kinesis | Format::SwitchBot | Format::Wyze | Format::OpenIpc => "ws",
-        }
+        let websocket = match self {
+            Format::Whep | Format::Creality => false,
+            Format::Go2rtc | Format::OpenIpc => true,
+            Format::Cloud(cloud) => cloud.is_websocket(),
+        };
+        if websocket { "ws" } else { "http" }
     }
 
     /// `webrtc:ws://…` and `webrtc:http://…` speak different dialects under one name.
     fn of(name: &str, websocket: bool) -> Result<Self, String> {
-        Ok(match (name, websocket) {
-            ("", true) => Format::Go2rtc,
-            ("" | "whep", false) => Format::Whep,
-            ("creality", false) => Format::Creality,
-            ("wyze", false) => Format::Wyze,
-            ("milestone", false) => Format::Milestone,
-            ("kinesis", true) => Format::Kinesis,
-            ("switchbot", true) => Format::SwitchBot,
-            ("openipc", true) => Format::OpenIpc,
-            ("creality" | "wyze" | "milestone" | "whep", true) => {
-                return Err(format!("#format={name} is spoken over http:// or https://, the URL has ws:// or wss://"));
+        let (format, wants_websocket) = match name {
+            "" if websocket => (Format::Go2rtc, true),
+            "" | "whep" => (Format::Whep, false),
+            "creality" => (Format::Creality, false),
+            "openipc" => (Format::OpenIpc, true),
+            _ => match Cloud::of(name)? {
+                Some(cloud) => (Format::Cloud(cloud), cloud.has_websocket_url()),
+                None => {
+                    return Err(format!(
+                        "#format={name:?} is not known; there are whep, creality, kinesis, switchbot, wyze, openipc and milestone"
+                    ));
+                }
+            },
+        };
+        match (wants_websocket, websocket) {
+            (true, false) => {
+                Err(format!("#format={name} is spoken over ws:// or wss://, the URL has http:// or https://"))
             }
-            ("kinesis" | "switchbot" | "openipc", false) => {
-                return Err(format!("#format={name} is spoken over ws:// or wss://, the URL has http:// or https://"));
+            (false, true) => {
+                Err(format!("#format={name} is spoken over http:// or https://, the URL has ws:// or wss://"))
             }
-            _ => {
-                return Err(format!(
-                    "#format={name:?} is not known; there are whep, creality, kinesis, switchbot, wyze, openipc and milestone"
-                ));
-            }
-        })
+            _ => Ok(format),
+        }
     }
 }
 
@@ -174,17 +173,18 @@ pub fn servers(list: impl IntoIterator<Item: Into<config::IceServer>>) -> Vec<Ic
 mod tests {
     use super::*;
 
+    #[cfg(feature = "clouds")]
     #[test]
     fn the_scheme_and_the_format_choose_the_dialect() {
         let cases = [
             ("ws://192.168.1.123:1984/api/ws?src=camera1", Format::Go2rtc),
             ("http://192.168.1.123:1984/api/webrtc?src=camera1", Format::Whep),
             ("http://192.168.1.123:8000/call/webrtc_local#format=creality", Format::Creality),
-            ("wss://x.amazonaws.com/?X-Amz=1#format=kinesis#client_id=a#ice_servers=[]", Format::Kinesis),
-            ("wss://x.amazonaws.com/?X#format=switchbot#resolution=hd", Format::SwitchBot),
-            ("http://192.168.1.123:5000/signaling/camera1?kvs#format=wyze", Format::Wyze),
+            ("wss://x.amazonaws.com/?X-Amz=1#format=kinesis#client_id=a#ice_servers=[]", Format::Cloud(Cloud::Kinesis)),
+            ("wss://x.amazonaws.com/?X#format=switchbot#resolution=hd", Format::Cloud(Cloud::SwitchBot)),
+            ("http://192.168.1.123:5000/signaling/camera1?kvs#format=wyze", Format::Cloud(Cloud::Wyze)),
             ("ws://192.168.1.123/webrtc_ws#format=openipc", Format::OpenIpc),
-            ("https://milestone/api#format=milestone#username=a", Format::Milestone),
+            ("https://milestone/api#format=milestone#username=a", Format::Cloud(Cloud::Milestone)),
         ];
         for (url, format) in cases {
             assert_eq!(Target::parse(url).unwrap().format, format, "{url}");
@@ -199,6 +199,13 @@ mod tests {
             let error = Target::parse(url).unwrap_err();
             assert!(error.contains(words), "{url}: {error}");
         }
+    }
+
+    #[cfg(not(feature = "clouds"))]
+    #[test]
+    fn a_build_without_clouds_says_so() {
+        let error = Target::parse("wss://x.amazonaws.com/#format=kinesis").unwrap_err();
+        assert!(error.contains("without the cargo feature clouds"), "{error}");
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! How cameras are called. A dialect is a small machine without sockets or clocks: it is told what happened and
 //! answers what to do next, so that its whole exchange can be played without a network.
+#[cfg_attr(not(feature = "clouds"), path = "clouds_absent.rs")]
+mod clouds;
 mod creality;
 mod go2rtc;
+#[cfg(feature = "clouds")]
 mod kinesis;
+#[cfg(feature = "clouds")]
 mod milestone;
 mod openipc;
-#[cfg(test)]
+#[cfg(all(test, feature = "clouds"))]
 mod tests;
 mod whep;
+#[cfg(feature = "clouds")]
 mod wyze;
 
 use super::url::{Format, IceServer, Target};
@@ -16,6 +21,7 @@ use crate::net::fetch::{Reply, Request};
 use crate::net::reach::Place;
 use crate::rtc::offer::OfferedMedia;
 use crate::rtc::sdp::Direction;
+pub use clouds::Cloud;
 
 /// What a dialect is told.
 #[derive(Debug)]
@@ -73,11 +79,8 @@ pub fn of(target: &Target) -> Box<dyn Dialect> {
         Format::Go2rtc => Box::new(go2rtc::Go2rtc::new(target)),
         Format::Whep => Box::new(whep::Whep::new(target)),
         Format::Creality => Box::new(creality::Creality::new(target)),
-        Format::Kinesis => Box::new(kinesis::Kinesis::new(target)),
-        Format::SwitchBot => Box::new(kinesis::Kinesis::switchbot(target)),
-        Format::Wyze => Box::new(wyze::Wyze::new(target)),
         Format::OpenIpc => Box::new(openipc::OpenIpc::new(target)),
-        Format::Milestone => Box::new(milestone::Milestone::new(target)),
+        Format::Cloud(cloud) => cloud.dialect(target),
     }
 }
 

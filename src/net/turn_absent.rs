@@ -1,0 +1,89 @@
+//! Stands in for the TURN client in builds without the feature `turn`: no server gives the relay an address. Players are
+//! told of the servers all the same.
+use crate::net::servers::{Login, Uri};
+use crate::rtc::digest::Digest;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// A server as far as it is known.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "nobody asks it")]
+pub struct Server {
+    pub uri: Uri,
+    pub login: Login,
+    pub addresses: Vec<SocketAddr>,
+    pub v6: bool,
+}
+
+/// Never comes.
+#[derive(Debug)]
+pub enum Input {}
+
+pub type Inputs = mpsc::Sender<(u32, Input)>;
+
+#[expect(dead_code, reason = "nothing comes")]
+pub enum Outcome<'a> {
+    Taken,
+    Data(SocketAddr, &'a [u8]),
+}
+
+/// Never made.
+pub enum Client {}
+
+impl Client {
+    /// # Errors
+    /// Always: the sentence says which build has TURN.
+    pub fn open(_: &Server, _: Option<IpAddr>, _: Digest, _: Instant, _: u32, _: Inputs) -> io::Result<Self> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this build has no TURN, it was made without the cargo feature turn",
+        ))
+    }
+
+    pub fn allocation(&self) -> &Self {
+        match *self {}
+    }
+
+    pub fn is_allocating(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn relayed(&self) -> Option<SocketAddr> {
+        match *self {}
+    }
+
+    pub fn over(&self) -> Option<Option<&str>> {
+        match *self {}
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        match *self {}
+    }
+
+    pub fn handle<'a>(&mut self, _: Instant, _: &'a Input) -> Outcome<'a> {
+        match *self {}
+    }
+
+    pub fn tick(&mut self, _: Instant) {
+        match *self {}
+    }
+
+    pub fn permit(&mut self, _: Instant, _: IpAddr) {
+        match *self {}
+    }
+
+    pub fn release(&mut self, _: Instant) {
+        match *self {}
+    }
+
+    pub fn send(&mut self, _: Instant, _: SocketAddr, _: &[u8]) -> io::Result<()> {
+        match *self {}
+    }
+}
+
+/// Never asked for.
+pub fn candidate(_: SocketAddr) -> String {
+    String::new()
+}
