@@ -64,6 +64,27 @@ async ({ name, base, src, hertz, picture }) => {
 }
 """
 
+# The same talker offers again, in a WebSocket of its own.
+ANOTHER_SOCKET = """
+async (base) => {
+  const talker = window.talkers.one;
+  talker.told.length = 0;
+  talker.socket.onmessage = null;
+  const socket = new WebSocket(`${base.replace('http', 'ws')}/api/ws?src=cam`);
+  await new Promise((resolve) => { socket.onopen = resolve; });
+  await talker.pc.setLocalDescription(await talker.pc.createOffer());
+  const answer = await new Promise((resolve) => {
+    socket.onmessage = ({ data }) => {
+      const { type, value } = JSON.parse(data);
+      if (type === 'webrtc/talk') talker.told.push(value);
+      if (type === 'webrtc/answer') resolve(value);
+    };
+    socket.send(JSON.stringify({ type: 'webrtc/offer', value: talker.pc.localDescription.sdp, session: talker.session }));
+  });
+  await talker.pc.setRemoteDescription({ type: 'answer', sdp: answer });
+}
+"""
+
 # The strongest frequency of a media element's sound, 0 where it is silent.
 STRONGEST = """
 (element) => {
@@ -323,6 +344,19 @@ def test_a_page_that_sends_no_sound_hears_its_viewers_all_the_same(porthole, new
     strongest = f"({STRONGEST})(document.getElementById('ear'))"
     eventually(lambda: abs(publisher.evaluate(strongest) - 1180) < NEAR, 8, "the page hears the tone")
     viewer.mouse.up()
+
+
+def test_a_talker_that_signals_by_another_socket_is_told_that_it_is_refused(porthole, new_page, cameras):
+    relay = porthole(intercom(cameras, "again-refused"))
+    first, second = new_page(), new_page()
+    talker(first, relay, 700)
+    hears(cameras, "again-refused", 700)
+    talker(second, relay, 1100)
+    until(second, "talkers.one.told.length", 3000)
+    second.evaluate(ANOTHER_SOCKET, relay.url)
+    until(second, "talkers.one.told.length", 3000)
+    assert second.evaluate("talkers.one.told") == ["busy"]
+    assert relay.log().count("talk refused, somebody else talks") == 1, "it talks on all the time"
 
 
 def test_a_second_talker_is_refused_and_told_and_heard_when_the_first_lets_go(porthole, new_page, cameras):

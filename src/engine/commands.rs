@@ -12,7 +12,7 @@ impl Engine {
         match command {
             Command::Offer { offer, reply } => self.on_offer(offer, reply, now),
             Command::Reoffer { id, sdp, reply } => drop(reply.send(self.on_reoffer(&id, &sdp, now))),
-            Command::Turns { id, reply } => drop(reply.send(self.on_turns(&id))),
+            Command::Turns { id, reply } => drop(reply.send(self.on_turns(&id, now))),
             Command::Trickle { id, trickle, reply } => drop(reply.send(self.on_trickle(&id, trickle, now))),
             Command::LateCandidates { id, reply } => self.on_late_candidates(&id, reply),
             Command::Close { id, reply } => drop(reply.send(self.on_close(&id))),

@@ -10,6 +10,7 @@ use crate::rtc::renegotiate::Agreement;
 use crate::rtc::rtcp::{self, ReportBlock};
 use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
+use crate::stream::floor::SILENCE;
 use crate::stream::intake::Intake;
 use crate::stream::outbound::{Outbound, Place};
 use crate::stream::relay::Error;
@@ -168,6 +169,11 @@ impl Peer {
         {
             self.turns = None;
         }
+    }
+
+    /// Was what it says refused a moment ago?
+    pub fn is_refused(&self, now: Instant) -> bool {
+        self.refused.is_some_and(|at| now.saturating_duration_since(at) < SILENCE)
     }
 
     /// A viewer with a microphone.

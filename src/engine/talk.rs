@@ -7,7 +7,7 @@ use super::streams::Stream;
 use crate::media::codec::{Codec, Kind};
 use crate::media::packet::Packet;
 use crate::source::{Sound, SourceRequest};
-use crate::stream::floor::{SILENCE, Turn};
+use crate::stream::floor::Turn;
 use crate::stream::relay::Error;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -60,7 +60,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
         let turn = stream.floor.speak(key, now);
-        let waited = peer.refused.filter(|at| now.saturating_duration_since(*at) < SILENCE).is_some();
+        let waited = peer.is_refused(now);
         match turn {
             Turn::Refused => {
                 peer.refused = Some(now);
@@ -95,12 +95,15 @@ impl Engine {
         }
     }
 
-    /// Tells from now on how a viewer's words fare.
-    pub(super) fn on_turns(&mut self, id: &str) -> Result<mpsc::Receiver<bool>, Error> {
+    /// Tells from now on how a viewer's words fare; that they are refused now too, since the first may be here before who asks.
+    pub(super) fn on_turns(&mut self, id: &str, now: Instant) -> Result<mpsc::Receiver<bool>, Error> {
         let key = self.key_of(id)?;
         let (sender, receiver) = mpsc::channel(TURNS_QUEUE);
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.turns = Some(sender);
+            if peer.is_refused(now) {
+                peer.tell_turn(false);
+            }
         }
         Ok(receiver)
     }

@@ -272,9 +272,11 @@ impl Socket {
                     if !early.is_empty() {
                         self.trickle(&answer.id, early).await;
                     }
-                    self.turns = match answer.talks {
-                        true => self.client.relay.turns(&answer.id).await.ok(),
-                        false => None,
+                    let goes_on = self.target.as_ref() == Some(&answer.id);
+                    self.turns = match self.turns.take() {
+                        _ if !answer.talks => None,
+                        Some(turns) if goes_on => Some(turns),
+                        _ => self.client.relay.turns(&answer.id).await.ok(),
                     };
                     self.target = Some(answer.id);
                 }

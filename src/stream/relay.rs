@@ -234,7 +234,7 @@ impl Relay {
     }
 
     /// How what a viewer says fares from now on: false as often as it is refused, because somebody else talks, true when it is
-    /// heard after all.
+    /// heard after all. That it is refused now comes first.
     pub async fn turns(&self, id: &str) -> Result<mpsc::Receiver<bool>, Error> {
         self.ask(|reply| Command::Turns { id: id.to_owned(), reply }).await
     }
