@@ -62,13 +62,8 @@ EVERY = [(name, features) for name in FIRMWARE for features in ("default", "mini
 BUILT_ONES = [(name, features) for name, features in EVERY if Firmware(name, features).path.exists() or (name in REQUIRED and features == "default")]
 
 
-@pytest.fixture(params=[name for name, features in BUILT_ONES if features == "default"])
-def firmware(request):
-    return there(request.param)
-
-
 @pytest.fixture(params=BUILT_ONES, ids="-".join)
-def any_firmware(request):
+def firmware(request):
     return there(*request.param)
 
 
@@ -76,44 +71,44 @@ def readelf(path, what):
     return subprocess.run(["readelf", "--wide", what, path], capture_output=True, text=True, check=True).stdout
 
 
-def test_it_is_static_and_made_for_its_processor(any_firmware):
-    assert "NEEDED" not in readelf(any_firmware.path, "--dynamic")
-    assert "INTERP" not in readelf(any_firmware.path, "--program-headers")
-    assert "There are no" in readelf(any_firmware.path, "--symbols") or not readelf(any_firmware.path, "--symbols").strip()
-    attributes = readelf(any_firmware.path, "--arch-specific")
-    if any_firmware.name == "armv6":
+def test_it_is_static_and_made_for_its_processor(firmware):
+    assert "NEEDED" not in readelf(firmware.path, "--dynamic")
+    assert "INTERP" not in readelf(firmware.path, "--program-headers")
+    assert "There are no" in readelf(firmware.path, "--symbols") or not readelf(firmware.path, "--symbols").strip()
+    attributes = readelf(firmware.path, "--arch-specific")
+    if firmware.name == "armv6":
         assert re.search(r"Tag_CPU_arch: v6\w*", attributes) and "VFPv2" in attributes, attributes
-    if any_firmware.name in ("armv6", "armv7"):
+    if firmware.name in ("armv6", "armv7"):
         assert "Tag_ABI_VFP_args: VFP registers" in attributes, attributes
 
 
-def test_it_stays_within_its_size(any_firmware):
-    size = any_firmware.path.stat().st_size
-    assert size <= any_firmware.limit, (any_firmware.folder / "SIZES.txt").read_text()
-    report = (any_firmware.folder / "SIZES.txt").read_text()
+def test_it_stays_within_its_size(firmware):
+    size = firmware.path.stat().st_size
+    assert size <= firmware.limit, (firmware.folder / "SIZES.txt").read_text()
+    report = (firmware.folder / "SIZES.txt").read_text()
     assert f"{size / 1024:.1f} KiB  stripped" in report and "rtc_dtls" in report, report
 
 
-def test_what_raises_a_panic_can_be_unwound(any_firmware):
-    unstripped = any_firmware.folder / "porthole.unstripped"
+def test_what_raises_a_panic_can_be_unwound(firmware):
+    unstripped = firmware.folder / "porthole.unstripped"
     symbols = subprocess.run(["nm", "--defined-only", unstripped], capture_output=True, text=True, check=True).stdout
     for name in ("_Unwind_RaiseException", "rust_panic"):
         address = int(re.search(rf"^([0-9a-f]+) . \S*{name}\b", symbols, re.M).group(1), 16)
-        if any_firmware.name in ("armv6", "armv7"):
+        if firmware.name in ("armv6", "armv7"):
             entry = re.search(rf"^0x{address & ~1:x}\b.*\n?.*", readelf(unstripped, "--unwind"), re.M).group()
             assert "cantunwind" not in entry, entry
         else:
             assert f" pc={address:016x}.." in readelf(unstripped, "--debug-dump=frames"), name
 
 
-def test_a_minimal_build_names_what_it_lacks(any_firmware, tmp_path):
-    if any_firmware.features != "minimal":
+def test_a_minimal_build_names_what_it_lacks(firmware, tmp_path):
+    if firmware.features != "minimal":
         pytest.skip("it has everything")
     settings = tmp_path / "porthole.yaml"
     sources = {"cloud": "webrtc:wss://cloud.example/#format=kinesis", "signed": "echo:/bin/true", "printer": "webrtc:http://10.0.0.9:8000/call/webrtc_local#format=creality"}
     turn = {"urls": "turn:turn.example", "username": "u", "credential": "p"}
     settings.write_text(json.dumps({"streams": sources, "webtorrent": {}, "api": {"tls": "auto"}, "webrtc": {"ice_servers": [turn]}}))
-    check = subprocess.run([*any_firmware.command, "check", settings], capture_output=True, text=True, check=False)
+    check = subprocess.run([*firmware.command, "check", settings], capture_output=True, text=True, check=False)
     said = check.stdout + check.stderr
     assert check.returncode == 1, said
     for feature in ("clouds", "shares", "tls", "turn"):
@@ -121,24 +116,24 @@ def test_a_minimal_build_names_what_it_lacks(any_firmware, tmp_path):
     assert said.count("streams.") == 2 and "printer" not in said, said
 
 
-def test_it_holds_no_path_of_the_machine_that_built_it(any_firmware):
-    content = any_firmware.path.read_bytes()
+def test_it_holds_no_path_of_the_machine_that_built_it(firmware):
+    content = firmware.path.read_bytes()
     for place in (str(ROOT), os.path.expanduser("~/.cargo")):
         assert place.encode() not in content
 
 
-def test_it_runs_and_says_what_it_is(any_firmware):
-    version = subprocess.run([*any_firmware.command, "--version"], capture_output=True, text=True, check=True).stdout
-    assert version.startswith("porthole ") and version.split()[2] == any_firmware.platform
-    board = subprocess.run([*any_firmware.command, "board"], capture_output=True, text=True, check=False)
+def test_it_runs_and_says_what_it_is(firmware):
+    version = subprocess.run([*firmware.command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version.startswith("porthole ") and version.split()[2] == firmware.platform
+    board = subprocess.run([*firmware.command, "board"], capture_output=True, text=True, check=False)
     assert "profile" in board.stdout and not board.stderr
 
 
-def test_the_settings_of_its_boards_pass_its_check(any_firmware):
+def test_the_settings_of_its_boards_pass_its_check(firmware):
     for profile in ROOT.glob("board/*/board.yaml"):
         lines = profile.read_text().splitlines()
-        if f"target: {any_firmware.target}" in lines and f"features: {any_firmware.features}" in lines:
-            check = subprocess.run([*any_firmware.command, "check", profile.parent / "porthole.yaml"], capture_output=True, text=True, check=False)
+        if f"target: {firmware.target}" in lines and f"features: {firmware.features}" in lines:
+            check = subprocess.run([*firmware.command, "check", profile.parent / "porthole.yaml"], capture_output=True, text=True, check=False)
             assert check.returncode == 0, check.stderr
 
 
