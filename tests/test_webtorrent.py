@@ -98,12 +98,13 @@ def test_the_page_may_connect_to_the_trackers_alone_and_the_other_pages_not_more
 
 def test_the_tracker_learns_neither_the_description_nor_the_secret_nor_the_names(porthole, trackers, page):
     tracker = trackers(repeat=1)
-    relay = share(porthole, tracker)
-    page.goto(link(relay))
+    name = "hallway-camera"  # a short one is at times in what is random or encrypted
+    relay = share(porthole, tracker, shares={"front-door": {"pwd": SECRET, "src": name}}, streams={name: CAMERA["cam"]})
+    page.goto(link(relay, name))
     wait_until_playing(page)
     said = "\n".join(tracker.heard)
     assert '"answer"' in said and '"offer"' in said
-    for secret in (SECRET, "front-door", "cam", "candidate", "fingerprint", "v=0", str(relay.media_port)):
+    for secret in (SECRET, "front-door", name, "candidate", "fingerprint", "v=0", str(relay.media_port)):
         assert secret not in said, secret
     assert re.search(r'"info_hash": ?"[\w-]{20}"', said)
 
