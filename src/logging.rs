@@ -23,7 +23,6 @@ const FLUSH_WAIT: Duration = Duration::from_millis(500);
 const LINE_OVERHEAD: usize = size_of::<Line>();
 /// Crates below us. Their targets begin with their names, and they say much that operators can't act on.
 const FOREIGN: &[&str] = &[
-    "rtc::",
     "rtc_",
     "tungstenite",
     "tokio_tungstenite",

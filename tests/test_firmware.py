@@ -1,6 +1,6 @@
 """What boards get: every static binary that image/build made runs here, under qemu's user mode, with peers on the host.
 
-Those that PORTHOLE_FIRMWARE names (`armv7 aarch64`) must be there; others are looked at where they were built.
+Those that PORTHOLE_FIRMWARE names (`armv7-minimal aarch64-default`) must be there; others are looked at where they were built.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ def there(name, features="default"):
 
 
 EVERY = [(name, features) for name in FIRMWARE for features in ("default", "minimal")]
-BUILT_ONES = [(name, features) for name, features in EVERY if Firmware(name, features).path.exists() or (name in REQUIRED and features == "default")]
+BUILT_ONES = [(name, features) for name, features in EVERY if Firmware(name, features).path.exists() or f"{name}-{features}" in REQUIRED]
 
 
 @pytest.fixture(params=BUILT_ONES, ids="-".join)

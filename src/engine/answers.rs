@@ -19,7 +19,7 @@ use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::intake::{Intake, Receiver};
 use crate::stream::outbound::Outbound;
 use crate::stream::relay::{Answer, Error, ErrorKind, Offer};
-use rtc::crypto::CryptoError;
+use rtc_crypto::CryptoError;
 use std::time::Instant;
 
 impl Engine {

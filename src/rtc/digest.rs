@@ -1,5 +1,5 @@
 //! The digests of STUN's authentication and its random numbers, from the crypto provider that sessions use too.
-use rtc::crypto::{HashAlgorithm, HmacAlgorithm, RTCCryptoProvider};
+use rtc_crypto::{HashAlgorithm, HmacAlgorithm, RTCCryptoProvider};
 use std::sync::Arc;
 
 /// Bytes of an HMAC-SHA1.
@@ -42,6 +42,6 @@ impl Digest {
 #[cfg(test)]
 impl Default for Digest {
     fn default() -> Self {
-        Self(rtc::crypto::default_provider().unwrap())
+        Self(rtc_crypto::default_provider().unwrap())
     }
 }

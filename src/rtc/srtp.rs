@@ -1,10 +1,10 @@
 //! SRTP towards viewers, in place in the send buffer: no allocation and no copy for each packet
 //! (RFC 3711, RFC 7714). RTCP and received media go through the library's contexts.
-use rtc::crypto::{
+use rtc_crypto::{
     AeadAlgorithm, AeadCipher, BlockCipherAlgorithm, CryptoError, HmacAlgorithm, Mac, RTCCrypto, StreamCipher,
     StreamCipherAlgorithm,
 };
-use rtc::srtp::protection_profile::ProtectionProfile;
+use rtc_srtp::protection_profile::ProtectionProfile;
 
 /// Length of the RTP header that we write: no CSRCs, no extensions.
 pub const HEADER: usize = 12;
@@ -131,11 +131,11 @@ pub fn write_header(buffer: &mut Vec<u8>, marker: bool, payload_type: u8, seq: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rtc::srtp::context::Context;
+    use rtc_srtp::context::Context;
 
     #[test]
     fn the_library_opens_what_we_protect_in_every_profile() {
-        let provider = rtc::crypto::default_provider().unwrap();
+        let provider = rtc_crypto::default_provider().unwrap();
         for (profile, key, salt) in [
             (ProtectionProfile::Aes128CmHmacSha1_80, 16, 14),
             (ProtectionProfile::AeadAes128Gcm, 16, 12),

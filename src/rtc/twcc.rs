@@ -139,8 +139,8 @@ fn write_chunks(mut symbols: &[u16], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rtc::rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
-    use rtc::shared::marshal::Unmarshal;
+    use rtc_rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
+    use rtc_shared::marshal::Unmarshal;
 
     /// Numbers with their arrival in milliseconds as the library reads them from our feedback.
     fn read(bytes: &[u8]) -> Vec<(u16, Option<i64>)> {
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(received as usize, packet.recv_deltas.len());
         });
         for chunk in &packet.packet_chunks {
-            use rtc::rtcp::transport_feedbacks::transport_layer_cc::PacketStatusChunk::*;
+            use rtc_rtcp::transport_feedbacks::transport_layer_cc::PacketStatusChunk::*;
             match chunk {
                 RunLengthChunk(run) => {
                     symbols.extend(std::iter::repeat_n(run.packet_status_symbol as u16, usize::from(run.run_length)));

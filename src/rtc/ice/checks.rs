@@ -3,10 +3,10 @@ use super::pair::{Check, State};
 use super::selection::{CONSENT_INTERVAL, CONSENT_LOST, CONSENT_RETRY};
 use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY};
 use crate::net::route::{Datagram, Route};
-use rtc::stun::attributes::{
+use rtc_stun::attributes::{
     ATTR_ERROR_CODE, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
 };
-use rtc::stun::message::{BINDING_REQUEST, Message, TransactionId};
+use rtc_stun::message::{BINDING_REQUEST, Message, TransactionId};
 use std::time::{Duration, Instant};
 
 /// First and longest wait for an answer to a check.

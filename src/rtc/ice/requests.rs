@@ -3,12 +3,12 @@ use super::pair::{Seen, State};
 use super::stun::ErrorCode;
 use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY};
 use crate::net::route::{Datagram, Route};
-use rtc::crypto::constant_time_eq;
-use rtc::stun::attributes::{
+use rtc_crypto::constant_time_eq;
+use rtc_stun::attributes::{
     ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
 };
-use rtc::stun::message::{BINDING_ERROR, BINDING_SUCCESS, Message, MessageType, Setter, TransactionId};
-use rtc::stun::xoraddr::XorMappedAddress;
+use rtc_stun::message::{BINDING_ERROR, BINDING_SUCCESS, Message, MessageType, Setter, TransactionId};
+use rtc_stun::xoraddr::XorMappedAddress;
 use std::time::Instant;
 
 /// Addresses of ours whose requests are counted apart; a machine with more is told of these.

@@ -1,14 +1,14 @@
 //! The few looks at STUN messages that come before the library's: what it is, and whose.
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use rtc::stun::attributes::{ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_USERNAME};
-use rtc::stun::fingerprint::FINGERPRINT_XOR_VALUE;
-use rtc::stun::message::{ATTRIBUTE_HEADER_SIZE, Message, Setter};
+use rtc_stun::attributes::{ATTR_ERROR_CODE, ATTR_FINGERPRINT, ATTR_USERNAME};
+use rtc_stun::fingerprint::FINGERPRINT_XOR_VALUE;
+use rtc_stun::message::{ATTRIBUTE_HEADER_SIZE, Message, Setter};
 
 /// ERROR-CODE (RFC 8489 section 14.8).
 pub(super) struct ErrorCode(pub u16, pub &'static str);
 
 impl Setter for ErrorCode {
-    fn add_to(&self, message: &mut Message) -> rtc::shared::error::Result<()> {
+    fn add_to(&self, message: &mut Message) -> rtc_shared::error::Result<()> {
         let mut value = vec![0, 0, (self.0 / 100) as u8, (self.0 % 100) as u8];
         value.extend_from_slice(self.1.as_bytes());
         message.add(ATTR_ERROR_CODE, &value);
@@ -21,7 +21,7 @@ impl Setter for ErrorCode {
 pub(super) struct Fingerprint;
 
 impl Setter for Fingerprint {
-    fn add_to(&self, message: &mut Message) -> rtc::shared::error::Result<()> {
+    fn add_to(&self, message: &mut Message) -> rtc_shared::error::Result<()> {
         const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
         let len = message.length;
         // what is summed up tells the length with this attribute

@@ -20,7 +20,7 @@ fn address(text: &str) -> SocketAddr {
 
 impl Net {
     fn new(a_controls: bool, b_controls: bool, lose: fn(usize) -> bool) -> Net {
-        let provider = rtc::crypto::default_provider().unwrap();
+        let provider = rtc_crypto::default_provider().unwrap();
         let (a, b) = (credentials("alice"), credentials("bob0"));
         Net {
             a: Ice::new(provider.clone(), a_controls, 1, a.clone(), b.clone()),
@@ -240,5 +240,5 @@ fn a_check_ends_with_the_fingerprint_that_others_expect() {
     net.a.tick(net.now, &mut out);
     let mut message = Message { raw: out.first().unwrap().bytes.to_vec(), ..Default::default() };
     message.decode().unwrap();
-    rtc::stun::fingerprint::FINGERPRINT.check(&message).unwrap();
+    rtc_stun::fingerprint::FINGERPRINT.check(&message).unwrap();
 }

@@ -161,7 +161,7 @@ fn no_flipped_byte_causes_a_panic_or_a_bad_answer() {
 
 #[test]
 fn another_parser_reads_our_answers_the_same_way() {
-    use rtc::sdp::SessionDescription;
+    use rtc_sdp::SessionDescription;
     for (name, text) in ALL {
         let remote = parse(text).unwrap();
         let answer = answer(&remote).unwrap();

@@ -1,12 +1,12 @@
 //! Who we are to peers: the certificate, and the DTLS settings that go with it.
 use super::DTLS_FIRST_RETRY;
 use crate::rtc::ice::Credentials;
-use rtc::crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
-use rtc::dtls::cipher_suite::CipherSuiteId;
-use rtc::dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
-use rtc::dtls::crypto::Certificate;
-use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use rtc::shared::error::Error as RtcError;
+use rtc_crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
+use rtc_dtls::cipher_suite::CipherSuiteId;
+use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_shared::error::Error as RtcError;
 use std::sync::Arc;
 
 /// Largest DTLS record that we send: fits IPv6's smallest MTU.
@@ -28,7 +28,7 @@ pub struct Identity {
 
 impl Identity {
     pub fn generate() -> Result<Self, String> {
-        let provider = rtc::crypto::default_provider().map_err(|e| e.to_string())?;
+        let provider = rtc_crypto::default_provider().map_err(|e| e.to_string())?;
         let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
             .map_err(|e| e.to_string())?;
         let der = certificate.certificate.first().ok_or("the certificate is empty")?;

@@ -1,13 +1,13 @@
 //! The SRTP keys of a session, from its DTLS handshake (RFC 5764), and for which packets they are tried.
 use crate::rtc::srtp::Protect;
-use rtc::crypto::RTCCrypto;
-use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use rtc::dtls::state::State;
-use rtc::shared::error::Error as RtcError;
-use rtc::srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP};
-use rtc::srtp::context::Context;
-use rtc::srtp::option::{srtcp_replay_protection, srtp_replay_protection};
-use rtc::srtp::protection_profile::ProtectionProfile;
+use rtc_crypto::RTCCrypto;
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_dtls::state::State;
+use rtc_shared::error::Error as RtcError;
+use rtc_srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP};
+use rtc_srtp::context::Context;
+use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use rtc_srtp::protection_profile::ProtectionProfile;
 
 /// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
 const REPLAY_WINDOW: usize = 512;
