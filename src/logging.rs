@@ -22,17 +22,8 @@ const FLUSH_WAIT: Duration = Duration::from_millis(500);
 /// What one kept line costs besides its sentence.
 const LINE_OVERHEAD: usize = size_of::<Line>();
 /// Crates below us. Their targets begin with their names, and they say much that operators can't act on.
-const FOREIGN: &[&str] = &[
-    "rtc_",
-    "tungstenite",
-    "tokio_tungstenite",
-    "tokio",
-    "tiny_http",
-    "mio",
-    "quinn_udp",
-    "rustls",
-    "polling",
-];
+const FOREIGN: &[&str] =
+    &["rtc_", "tungstenite", "tokio_tungstenite", "tokio", "tiny_http", "mio", "quinn_udp", "rustls", "polling"];
 
 /// One line of the log.
 #[derive(Clone, Debug)]
