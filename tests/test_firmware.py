@@ -26,7 +26,7 @@ KIB = 1024
 # target, how it runs here, platform it reports, most bytes with all features and with few
 FIRMWARE = {
     "armv7": ("armv7-unknown-linux-musleabihf", ["qemu-arm-static", "-cpu", "cortex-a7"], "linux/arm", 3584 * KIB, 2560 * KIB),
-    "armv6": ("arm-unknown-linux-musleabihf", ["qemu-arm-static", "-cpu", "arm1176"], "linux/arm", 3584 * KIB, 2720 * KIB),
+    "armv6": ("arm-unknown-linux-musleabihf", ["qemu-arm-static", "-cpu", "arm1176"], "linux/arm", 3584 * KIB, 2560 * KIB),
     "aarch64": ("aarch64-unknown-linux-musl", ["qemu-aarch64-static", "-cpu", "cortex-a53"], "linux/arm64", 3584 * KIB, 2560 * KIB),
     "x86_64": ("x86_64-unknown-linux-musl", [], "linux/amd64", 4608 * KIB, 3584 * KIB),
 }
