@@ -100,9 +100,11 @@ def debugged(firmware, porthole, tmp_path):
     relay.kill()
 
 
-def test_a_panic_in_a_request_answers_500_and_the_next_request_is_answered(debugged):
+# in the thread that reads requests, and in the task that answers one
+@pytest.mark.parametrize("function", ["porthole::http::percent::decode_form_part", "<serde_yaml::loader::Loader>::next_document"], ids=["read", "answered"])
+def test_a_panic_in_a_request_answers_500_and_the_next_request_is_answered(debugged, function):
     relay, panic_in = debugged
-    done = panic_in("<serde_yaml::loader::Loader>::next_document")
+    done = panic_in(function)
     assert relay.ask("PUT", "/api/streams?name=door&src=test:")[0] == 500
     assert done.is_set() and "capacity overflow" in relay.log()
     assert relay.ask("PUT", "/api/streams?name=door&src=test:")[0] == 200

@@ -10,6 +10,7 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,7 +118,9 @@ impl Taker {
             let server = self.shared.server().clone();
             match server.map(|server| server.recv()) {
                 Some(Ok(raw)) => {
-                    if let Some(inbound) = self.admit(raw)
+                    // a fault drops the request, which answers 500
+                    let inbound = catch_unwind(AssertUnwindSafe(|| self.admit(raw))).unwrap_or_default();
+                    if let Some(inbound) = inbound
                         && self.sink.blocking_send(inbound).is_err()
                     {
                         return;
