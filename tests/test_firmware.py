@@ -181,6 +181,17 @@ def test_chromium_plays_its_test_camera(emulated, page, tcp):
     eventually(lambda: relay.viewers("cam") == 0, 5, "the viewer is gone")
 
 
+# counter mode, which browsers choose, costs one without vectors less, and one with them five times as much
+@pytest.mark.parametrize("name, cipher", [("armv6", "AES-CM"), ("armv7", "AES-GCM")])
+def test_chromium_is_sent_what_costs_its_processor_least(name, cipher, porthole, page):
+    if not Firmware(name).path.exists():
+        pytest.skip("no binary for this processor was made")
+    relay = porthole({"cam": "test:?size=320x180&fps=10"}, binary=there(name).command, patience=PATIENCE)
+    view(page, relay)
+    assert_counter_rises(page, seconds=1, fps=10, video="seen.video")
+    assert re.search(r"viewer connected .* cipher=(\S+)", relay.log()).group(1) == cipher
+
+
 def test_its_own_page_plays(emulated, page):
     relay = emulated({"cam": "test:?size=320x180&fps=10"})
     page.goto(relay.url + "/stream.html?src=cam")

@@ -12,7 +12,7 @@ use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
 use crate::rtc::renegotiate::Agreement;
 use crate::rtc::sdp::{Hash, Remote, Setup};
-use crate::rtc::session::{PeerTransport, Session};
+use crate::rtc::session::{PeerTransport, Processor, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
 use crate::stream::inbound::{Agreed, Inbound};
@@ -144,21 +144,20 @@ impl Engine {
         ssrcs: &[Ssrcs],
         now: Instant,
     ) -> Result<(Box<Peer>, Answer), Error> {
-        let internal = |error: String| Error::new(ErrorKind::Internal, error);
         if remote.fingerprint.hash != Hash::Sha256 {
             return Err(Error::new(ErrorKind::BadRequest, "a=fingerprint: only sha-256 is supported"));
         }
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
-        let agreement = Agreement::new(u64::from_be_bytes(session_id) >> 2, remote, accepted);
+        let agreement =
+            Agreement::new(u64::from_be_bytes(session_id) >> 2, remote, accepted, Processor::this().setup());
         let credentials = self.new_credentials()?;
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
             fingerprint: remote.fingerprint.bytes.clone(),
         };
         let active = agreement.setup == Setup::Active;
-        let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport)
-            .map_err(internal)?;
+        let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport);
         let id = self.new_id()?;
         self.confirm_public(now);
         let relay = self.wire.relays.take(key, now);

@@ -325,8 +325,8 @@ a=end-of-candidates
 
     #[test]
     fn the_role_follows_the_offer() {
-        assert_eq!(parse(captures::CHROMIUM_VIEWER).unwrap().setup.reply(), Setup::Active);
-        assert_eq!(parse(captures::FFMPEG_WHIP_PUBLISHER).unwrap().setup.reply(), Setup::Active);
-        assert_eq!(Setup::Active.reply(), Setup::Passive);
+        assert_eq!(parse(captures::CHROMIUM_VIEWER).unwrap().setup.reply(Setup::Passive), Setup::Passive);
+        assert_eq!(parse(captures::FFMPEG_WHIP_PUBLISHER).unwrap().setup.reply(Setup::Passive), Setup::Active);
+        assert_eq!(Setup::Active.reply(Setup::Active), Setup::Passive);
     }
 }

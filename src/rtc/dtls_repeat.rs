@@ -7,8 +7,8 @@
 const MAX_SEEN: usize = 48;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
-const HANDSHAKE: u8 = 22;
-const RECORD_HEADER: usize = 13;
+pub(super) const HANDSHAKE: u8 = 22;
+pub(super) const RECORD_HEADER: usize = 13;
 
 /// What one handshake fragment is known by: message number and offset. Change-cipher-spec has neither.
 type Fragment = (u16, u32);
@@ -55,7 +55,8 @@ impl Repeats {
     }
 }
 
-fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first record of a datagram, header included, and what follows it.
+pub(super) fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = usize::from(u16::from_be_bytes([*bytes.get(11)?, *bytes.get(12)?]));
     (bytes.len() >= RECORD_HEADER + len).then(|| bytes.split_at(RECORD_HEADER + len))
 }

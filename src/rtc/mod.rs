@@ -1,5 +1,6 @@
 //! WebRTC: sessions with peers, assembled from the sans-I/O crates of webrtc-rs.
 pub mod answer;
+mod client_hello;
 pub mod digest;
 mod dtls_repeat;
 pub mod h264_profile;

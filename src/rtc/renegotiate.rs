@@ -18,12 +18,12 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Of a first offer and what was accepted of it.
-    pub fn new(session_id: u64, remote: &Remote, accepted: &[Accepted]) -> Self {
+    /// Of a first offer and what was accepted of it; `choice` is our DTLS role where the offer leaves that to us.
+    pub fn new(session_id: u64, remote: &Remote, accepted: &[Accepted], choice: Setup) -> Self {
         let mut agreement = Self {
             session_id,
             version: 0,
-            setup: remote.setup.reply(),
+            setup: remote.setup.reply(choice),
             fingerprint: remote.fingerprint.clone(),
             medias: Vec::new(),
         };
@@ -91,7 +91,7 @@ mod tests {
         let remote = parse(&text).unwrap();
         let accepted = negotiate::viewer(&remote, None, None).unwrap();
         let peer = Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() };
-        (Agreement::new(7, &remote, &accepted), peer, text)
+        (Agreement::new(7, &remote, &accepted, Setup::Active), peer, text)
     }
 
     fn continues(text: &str) -> Result<bool, String> {
@@ -133,7 +133,7 @@ mod tests {
         let (_, peer, text) = first();
         let rejected = text.replace("m=audio 9", "m=audio 0");
         let remote = parse(&rejected).unwrap();
-        let agreement = Agreement::new(7, &remote, &negotiate::viewer(&remote, None, None).unwrap());
+        let agreement = Agreement::new(7, &remote, &negotiate::viewer(&remote, None, None).unwrap(), Setup::Active);
         let renamed = text.replace("a=mid:1", "a=mid:5").replace("BUNDLE 0 1", "BUNDLE 0 5");
         assert_eq!(agreement.continues(&peer, &parse(&renamed).unwrap()), Ok(true));
     }

@@ -2,17 +2,18 @@
 //! Datagrams and time come in, datagrams and events go out.
 mod identity;
 mod keys;
+mod profiles;
 mod reason;
 #[cfg(test)]
 mod tests;
 
 use crate::net::route::{Datagram, Route, Socket};
+use crate::rtc::client_hello::offered_profiles;
 use crate::rtc::dtls_repeat::Repeats;
 use crate::rtc::ice::{self, Credentials, Ice, Outcome};
 use crate::rtc::srtp::Protect;
 use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
-use rtc_dtls::config::HandshakeConfig;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_shared::error::Error as RtcError;
 use rtc_shared::{TransportContext, TransportProtocol};
@@ -20,9 +21,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use identity::dtls_config;
+use identity::Terms;
 pub use identity::{Identity, PeerTransport};
 use keys::Keys;
+pub use profiles::Processor;
 pub use reason::Reason;
 
 /// A peer that no route was found to within this time is given up.
@@ -35,6 +37,9 @@ pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
 /// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
 /// 1 s for the open Internet, a lost packet on a LAN should not cost that).
 const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
+
+/// Datagrams of a ClientHello that are kept until it is whole.
+const EARLY_DATAGRAMS: usize = 4;
 
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +77,10 @@ pub enum Event {
 pub struct Session {
     ice: Ice,
     dtls: Endpoint,
-    /// Configuration of the DTLS client until it starts.
-    client: Option<Arc<HandshakeConfig>>,
+    /// What the handshake's settings are made of, until it begins.
+    terms: Option<Terms>,
+    /// Of a client's first flight, which may come before a route is chosen, until all of its ClientHello is there.
+    early: Vec<Vec<u8>>,
     provider: Arc<dyn RTCCryptoProvider>,
     keys: Option<Keys>,
     state: State,
@@ -101,8 +108,8 @@ fn peer() -> SocketAddr {
 }
 
 impl Session {
-    /// A session that answers (`controlling` false) or offers. `active` is our DTLS role: the client
-    /// saves a round trip. `tag` finds the session of a STUN answer again.
+    /// A session that answers (`controlling` false) or offers. `active`: we are the DTLS client. `tag` finds the session of
+    /// a STUN answer again.
     pub fn new(
         identity: &Identity,
         now: Instant,
@@ -111,14 +118,13 @@ impl Session {
         tag: u32,
         local: Credentials,
         remote: PeerTransport,
-    ) -> Result<Self, String> {
-        let config = Arc::new(dtls_config(identity, active, &remote)?);
+    ) -> Self {
         let local_addr = TransportContext::default().local_addr;
-        let dtls = Endpoint::new(local_addr, TransportProtocol::UDP, (!active).then(|| config.clone()));
-        Ok(Self {
+        Self {
             ice: Ice::new(identity.provider.clone(), controlling, tag, local, remote.credentials),
-            dtls,
-            client: active.then_some(config),
+            dtls: Endpoint::new(local_addr, TransportProtocol::UDP, None),
+            terms: Some(Terms::new(identity, active, remote.fingerprint)),
+            early: Vec::new(),
             provider: identity.provider.clone(),
             keys: None,
             state: State::Checking,
@@ -127,7 +133,7 @@ impl Session {
             repeats: Repeats::default(),
             dtls_sent: None,
             handshake: Handshake::default(),
-        })
+        }
     }
 
     pub fn handshake(&self) -> Handshake {
@@ -221,15 +227,46 @@ impl Session {
         self.state = State::Handshaking;
         self.since = now;
         self.handshake.began = Some(now);
-        if let Some(config) = self.client.take() {
-            if self.dtls.connect(now, peer(), config, None).is_err() {
-                return self.close(Reason::HandshakeFailed, events);
+        self.begin_handshake(now, out, events);
+    }
+
+    /// Once there is a route: as the client at once, as the server when the client has said what it offers.
+    fn begin_handshake(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        let offered = offered_profiles(&self.early);
+        let Some(terms) = self.terms.take_if(|terms| terms.active || offered.is_some()) else { return };
+        let (active, processor) = (terms.active, Processor::this());
+        let profiles = offered.map_or_else(|| processor.proposal().to_vec(), |offered| processor.choice(&offered));
+        let begun = terms.config(profiles).map(Arc::new).and_then(|config| {
+            if active {
+                return self.dtls.connect(now, peer(), config, None).map_err(|error| error.to_string());
             }
-            self.flush_dtls(now, out);
+            self.dtls.set_server_config(Some(config));
+            Ok(())
+        });
+        if let Err(error) = begun {
+            log::warn!(target: "webrtc", "the handshake can't begin error={error}");
+            return self.close(Reason::HandshakeFailed, events);
+        }
+        self.flush_dtls(now, out);
+        for datagram in std::mem::take(&mut self.early) {
+            self.dtls_datagram(now, &datagram, out, events);
         }
     }
 
     fn dtls_datagram(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        if let Some(terms) = &self.terms {
+            if !terms.active {
+                // what the client repeats brings what was lost
+                if self.early.len() == EARLY_DATAGRAMS {
+                    self.early.clear();
+                }
+                self.early.push(bytes.to_vec());
+            }
+            if self.state == State::Handshaking {
+                self.begin_handshake(now, out, events);
+            }
+            return;
+        }
         self.handshake.received = self.handshake.received.saturating_add(1);
         if self.state == State::Handshaking && self.repeats.is_repeat(bytes) {
             return;

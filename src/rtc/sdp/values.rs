@@ -48,11 +48,12 @@ pub enum Setup {
 }
 
 impl Setup {
-    /// Our role towards a peer of this one: `active` wherever we may choose, since that saves a round trip.
-    pub fn reply(self) -> Setup {
+    /// Our role towards a peer of this one; `choice` where it leaves that to us.
+    pub fn reply(self, choice: Setup) -> Setup {
         match self {
             Setup::Active => Setup::Passive,
-            _ => Setup::Active,
+            Setup::Passive => Setup::Active,
+            _ => choice,
         }
     }
 

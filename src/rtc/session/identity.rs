@@ -58,33 +58,48 @@ pub struct PeerTransport {
     pub fingerprint: Vec<u8>,
 }
 
-pub(super) fn dtls_config(
-    identity: &Identity,
-    active: bool,
-    remote: &PeerTransport,
-) -> Result<HandshakeConfig, String> {
-    let (expected, provider) = (remote.fingerprint.clone(), identity.provider.clone());
-    let verify = move |chain: &[Vec<u8>], _: &[_]| {
-        let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
-        let digest =
-            provider.crypto().hash(HashAlgorithm::Sha256, certificate).map_err(|e| RtcError::Crypto(e.to_string()))?;
-        if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
-    };
-    ConfigBuilder::default()
-        .with_crypto_provider(identity.provider.clone())
-        .with_certificates(vec![identity.certificate.clone()])
-        .with_cipher_suites(cipher_suites(active))
-        .with_srtp_protection_profiles(srtp_profiles())
-        .with_client_auth(ClientAuthType::RequireAnyClientCert)
-        // Certificates are self-signed: the fingerprint in the description is what is checked.
-        .with_insecure_skip_verify(true)
-        .with_verify_peer_certificate(Some(Arc::new(verify)))
-        .with_extended_master_secret(ExtendedMasterSecretType::Request)
-        .with_server_name("porthole".into())
-        .with_flight_interval(DTLS_FIRST_RETRY)
-        .with_mtu(DTLS_MTU)
-        .build(active, None)
-        .map_err(|e| e.to_string())
+/// What the DTLS settings of one session are made of as soon as its SRTP profiles are known.
+pub(super) struct Terms {
+    provider: Arc<dyn RTCCryptoProvider>,
+    certificate: Certificate,
+    /// SHA-256 digest of the certificate that the peer has to show.
+    expected: Vec<u8>,
+    /// Are we the DTLS client?
+    pub active: bool,
+}
+
+impl Terms {
+    pub fn new(identity: &Identity, active: bool, expected: Vec<u8>) -> Self {
+        Self { provider: identity.provider.clone(), certificate: identity.certificate.clone(), expected, active }
+    }
+
+    pub fn config(self, profiles: Vec<SrtpProtectionProfile>) -> Result<HandshakeConfig, String> {
+        let Self { provider, certificate, expected, active } = self;
+        let hashing = provider.clone();
+        let verify = move |chain: &[Vec<u8>], _: &[_]| {
+            let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
+            let digest = hashing
+                .crypto()
+                .hash(HashAlgorithm::Sha256, certificate)
+                .map_err(|e| RtcError::Crypto(e.to_string()))?;
+            if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
+        };
+        ConfigBuilder::default()
+            .with_crypto_provider(provider)
+            .with_certificates(vec![certificate])
+            .with_cipher_suites(cipher_suites(active))
+            .with_srtp_protection_profiles(profiles)
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            // Certificates are self-signed: the fingerprint in the description is what is checked.
+            .with_insecure_skip_verify(true)
+            .with_verify_peer_certificate(Some(Arc::new(verify)))
+            .with_extended_master_secret(ExtendedMasterSecretType::Request)
+            .with_server_name("porthole".into())
+            .with_flight_interval(DTLS_FIRST_RETRY)
+            .with_mtu(DTLS_MTU)
+            .build(active, None)
+            .map_err(|e| e.to_string())
+    }
 }
 
 /// Our certificate is ECDSA, so as a server only those suites work; as a client the peer may show an RSA one.
@@ -97,23 +112,4 @@ fn cipher_suites(active: bool) -> Vec<CipherSuiteId> {
         suites.push(CipherSuiteId::Tls_Ecdhe_Rsa_With_Aes_128_Gcm_Sha256);
     }
     suites
-}
-
-/// GCM is the faster one where the CPU knows AES, counter mode with SHA-1 elsewhere.
-fn srtp_profiles() -> Vec<SrtpProtectionProfile> {
-    use SrtpProtectionProfile::{Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80};
-    if cpu_knows_aes() {
-        vec![Srtp_Aead_Aes_128_Gcm, Srtp_Aes128_Cm_Hmac_Sha1_80]
-    } else {
-        vec![Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp_Aead_Aes_128_Gcm]
-    }
-}
-
-fn cpu_knows_aes() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("aes");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes");
-    #[allow(unreachable_code)]
-    false
 }

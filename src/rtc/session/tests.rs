@@ -32,8 +32,8 @@ impl Pair {
         if wrong_fingerprint {
             to_a.fingerprint[3] ^= 1;
         }
-        let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b).unwrap();
-        let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a).unwrap();
+        let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b);
+        let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a);
         a.ice_mut().add_remote(now, Socket::Udp(0), "10.0.0.2:2".parse().unwrap(), UDP_PRIORITY);
         Pair { a, b, now, carried: 0, lose: |_| false, events: [vec![], vec![]] }
     }

@@ -55,7 +55,7 @@ impl Call {
             }
         }
         // Whoever offers controls (RFC 8445 section 6.1.1).
-        self.begin(&remote, true, remote.setup.reply(), now)
+        self.begin(&remote, true, remote.setup.reply(Setup::Active), now)
     }
 
     /// The camera's offer; answers ours to it.
@@ -73,7 +73,7 @@ impl Call {
                 self.may_speak(media.codecs.clone());
             }
         }
-        let setup = remote.setup.reply();
+        let setup = remote.setup.reply(Setup::Active);
         let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; accepted.len()];
         let text = answer::write(&remote, &accepted, &self.describe(setup, candidates, &ssrcs));
         self.begin(&remote, remote.ice_lite, setup, now)?;
@@ -114,7 +114,7 @@ impl Call {
         };
         let active = setup == Setup::Active;
         // The only session on these sockets: any tag finds it.
-        let session = Session::new(&self.identity, now, controlling, active, 1, self.local.clone(), transport)?;
+        let session = Session::new(&self.identity, now, controlling, active, 1, self.local.clone(), transport);
         self.session = Some(session);
         for (address, priority) in self.remotes.clone() {
             self.check(address, priority, now);
