@@ -1,10 +1,9 @@
 //! Which SRTP profiles a DTLS client offers, read from its ClientHello before the library sees it: the library, as a server,
 //! takes the client's first one, and browsers put the slower one first (RFC 5764 section 4.1.1, RFC 6347 section 4.2). Pure.
-use super::dtls_repeat::{HANDSHAKE, RECORD_HEADER, split_record};
+use super::dtls_repeat::{CLIENT_HELLO, HANDSHAKE, RECORD_HEADER, split_record};
 
 /// Bytes of the largest ClientHello that is looked into; those with keys for quantum computers have some 1,600.
 const MAX_HELLO: usize = 8192;
-const CLIENT_HELLO: u8 = 1;
 const FRAGMENT_HEADER: usize = 12;
 const USE_SRTP: u16 = 14;
 

@@ -8,6 +8,7 @@ const MAX_SEEN: usize = 48;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 pub(super) const HANDSHAKE: u8 = 22;
+pub(super) const CLIENT_HELLO: u8 = 1;
 pub(super) const RECORD_HEADER: usize = 13;
 
 /// What one handshake fragment is known by: message number and offset. Change-cipher-spec has neither.
@@ -21,19 +22,20 @@ pub struct Repeats {
 
 impl Repeats {
     /// Is everything in this datagram known? Takes what is new into account. Encrypted records always
-    /// count as new, and so does the very first message: a server answers a repeated ClientHello.
+    /// count as new, and so does a first ClientHello, which a server answers again.
     pub fn is_repeat(&mut self, datagram: &[u8]) -> bool {
         let mut repeat = true;
         let mut rest = datagram;
         while let Some((record, after)) = split_record(rest) {
             rest = after;
+            let message = &record[RECORD_HEADER..];
             let fragment = match (record[0], u16::from_be_bytes([record[3], record[4]])) {
-                (HANDSHAKE, 0) => fragment(&record[RECORD_HEADER..]),
+                (HANDSHAKE, 0) => fragment(message),
                 (CHANGE_CIPHER_SPEC, 0) => Some(CCS),
                 _ => None,
             };
             match fragment {
-                Some((0, _)) if self.seen.len() < 2 => {
+                Some((0, _)) if message[0] == CLIENT_HELLO && self.seen.len() < 2 => {
                     self.remember((0, 0));
                     repeat = false;
                 }
@@ -97,6 +99,15 @@ mod tests {
         assert!(!repeats.is_repeat(&hello));
         repeats.is_repeat(&record(HANDSHAKE, 0, 1, 0));
         assert!(repeats.is_repeat(&hello));
+    }
+
+    #[test]
+    fn a_repeated_request_for_a_cookie_is_a_repeat() {
+        let mut repeats = Repeats::default();
+        let mut request = record(HANDSHAKE, 0, 0, 0);
+        request[RECORD_HEADER] = 3;
+        assert!(!repeats.is_repeat(&request));
+        assert!(repeats.is_repeat(&request));
     }
 
     #[test]

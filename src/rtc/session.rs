@@ -255,7 +255,7 @@ impl Session {
 
     fn dtls_datagram(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
         if let Some(terms) = &self.terms {
-            if !terms.active {
+            if !terms.active && offered_profiles(&self.early).is_none() {
                 // what the client repeats brings what was lost
                 if self.early.len() == EARLY_DATAGRAMS {
                     self.early.clear();
