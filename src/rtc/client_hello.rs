@@ -115,7 +115,7 @@ mod tests {
         let [first, second, third] =
             [(0, 30), (30, 50), (45, hello.len())].map(|(from, to)| datagram(&hello, from, to));
         assert_eq!(offered_profiles(&[]), None);
-        assert_eq!(offered_profiles(&[first.clone()]), None);
+        assert_eq!(offered_profiles(std::slice::from_ref(&first)), None);
         assert_eq!(offered_profiles(&[first.clone(), third.clone(), first.clone()]), None);
         assert_eq!(offered_profiles(&[third, first.clone(), second, first]), Some(vec![1, 7]));
     }
@@ -142,7 +142,7 @@ mod tests {
             assert_eq!(offered_profiles(&[whole[..cut].to_vec()]), None);
         }
         let alert = vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40];
-        assert_eq!(offered_profiles(&[alert.clone()]), None);
+        assert_eq!(offered_profiles(std::slice::from_ref(&alert)), None);
         assert_eq!(offered_profiles(&[alert, whole]), Some(vec![1, 7]));
     }
 }
