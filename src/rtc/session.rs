@@ -1,5 +1,6 @@
 //! The transport of one peer: ICE finds the way, DTLS agrees on keys (RFC 5764), SRTP carries media.
 //! Datagrams and time come in, datagrams and events go out.
+mod handshake;
 mod identity;
 mod keys;
 mod profiles;
@@ -8,19 +9,18 @@ mod reason;
 mod tests;
 
 use crate::net::route::{Datagram, Route, Socket};
-use crate::rtc::client_hello::offered_profiles;
 use crate::rtc::dtls_repeat::Repeats;
 use crate::rtc::ice::{self, Credentials, Ice, Outcome};
 use crate::rtc::srtp::Protect;
 use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
-use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
-use rtc_shared::error::Error as RtcError;
+use rtc_dtls::endpoint::Endpoint;
 use rtc_shared::{TransportContext, TransportProtocol};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use handshake::Handshake;
+use handshake::peer;
 use identity::Terms;
 pub use identity::{Identity, PeerTransport};
 use keys::Keys;
@@ -34,13 +34,6 @@ pub const ICE_DEADLINE: Duration = Duration::from_secs(15);
 pub const NOMINATION_DEADLINE: Duration = Duration::from_secs(30);
 /// A handshake that did not end within this time after ICE is given up.
 pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
-/// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
-/// 1 s for the open Internet, a lost packet on a LAN should not cost that).
-const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
-
-/// Datagrams of a ClientHello that are kept until it is whole.
-const EARLY_DATAGRAMS: usize = 4;
-
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -89,22 +82,6 @@ pub struct Session {
     repeats: Repeats,
     dtls_sent: Option<Instant>,
     handshake: Handshake,
-}
-
-/// How the DTLS handshake went, for those who ask why there is no picture.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Handshake {
-    /// When a route was found, and when the keys were agreed on.
-    pub began: Option<Instant>,
-    pub done: Option<Instant>,
-    /// Datagrams of the handshake, repeated ones included.
-    pub sent: u32,
-    pub received: u32,
-}
-
-/// The DTLS endpoint sees one peer, whatever route its datagrams take.
-fn peer() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 1))
 }
 
 impl Session {
@@ -230,97 +207,6 @@ impl Session {
         self.begin_handshake(now, out, events);
     }
 
-    /// Once there is a route: as the client at once, as the server when the client has said what it offers.
-    fn begin_handshake(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        let offered = offered_profiles(&self.early);
-        let Some(terms) = self.terms.take_if(|terms| terms.active || offered.is_some()) else { return };
-        let (active, processor) = (terms.active, Processor::this());
-        let profiles = offered.map_or_else(|| processor.proposal().to_vec(), |offered| processor.choice(&offered));
-        let begun = terms.config(profiles).map(Arc::new).and_then(|config| {
-            if active {
-                return self.dtls.connect(now, peer(), config, None).map_err(|error| error.to_string());
-            }
-            self.dtls.set_server_config(Some(config));
-            Ok(())
-        });
-        if let Err(error) = begun {
-            log::warn!(target: "webrtc", "the handshake can't begin error={error}");
-            return self.close(Reason::HandshakeFailed, events);
-        }
-        self.flush_dtls(now, out);
-        for datagram in std::mem::take(&mut self.early) {
-            self.dtls_datagram(now, &datagram, out, events);
-        }
-    }
-
-    fn dtls_datagram(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        if let Some(terms) = &self.terms {
-            if !terms.active && offered_profiles(&self.early).is_none() {
-                // what the client repeats brings what was lost
-                if self.early.len() == EARLY_DATAGRAMS {
-                    self.early.clear();
-                }
-                self.early.push(bytes.to_vec());
-            }
-            if self.state == State::Handshaking {
-                self.begin_handshake(now, out, events);
-            }
-            return;
-        }
-        self.handshake.received = self.handshake.received.saturating_add(1);
-        if self.state == State::Handshaking && self.repeats.is_repeat(bytes) {
-            return;
-        }
-        self.dtls_retries = 0;
-        let result = self.dtls.read(now, peer(), None, BytesMut::from(bytes));
-        self.flush_dtls(now, out);
-        match result {
-            Ok(dtls_events) => {
-                for event in dtls_events {
-                    match event {
-                        EndpointEvent::HandshakeComplete => match self.derive_keys() {
-                            Ok(keys) => {
-                                self.keys = Some(keys);
-                                self.state = State::Connected;
-                                self.handshake.done = Some(now);
-                                events.push(Event::Connected);
-                            }
-                            Err(error) => {
-                                log::warn!(target: "webrtc", "no media keys from the handshake error={error}");
-                                self.close(Reason::HandshakeFailed, events);
-                            }
-                        },
-                        EndpointEvent::PeerClosed => self.close(Reason::ClosedByPeer, events),
-                        _ => {}
-                    }
-                }
-            }
-            Err(error) if self.state == State::Handshaking => {
-                log::debug!(target: "webrtc", "dtls error={error}");
-                if matches!(error, RtcError::ErrNoMatchingCertificateFingerprint) {
-                    self.close(Reason::HandshakeFailed, events);
-                }
-            }
-            Err(error) => log::debug!(target: "webrtc", "dtls error={error}"),
-        }
-    }
-
-    fn flush_dtls(&mut self, now: Instant, out: &mut Vec<Datagram>) {
-        let route = self.ice.selected();
-        while let Some(transmit) = self.dtls.poll_transmit() {
-            self.dtls_sent = Some(now);
-            self.handshake.sent = self.handshake.sent.saturating_add(1);
-            if let Some(route) = route {
-                out.push(Datagram { route, bytes: transmit.message.to_vec() });
-            }
-        }
-    }
-
-    fn derive_keys(&self) -> Result<Keys, String> {
-        let state = self.dtls.get_connection_state(peer()).ok_or("no DTLS state")?;
-        Keys::derive(state, self.provider.crypto())
-    }
-
     /// When [`Self::tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match self.state {
@@ -334,14 +220,6 @@ impl Session {
 
     fn ice_deadline(&self) -> Duration {
         if self.ice.is_reachable() { NOMINATION_DEADLINE } else { ICE_DEADLINE }
-    }
-
-    fn dtls_retry(&self) -> Option<Instant> {
-        if self.state != State::Handshaking {
-            return None;
-        }
-        self.dtls.poll_timeout(&peer())?;
-        Some(self.dtls_sent? + DTLS_FIRST_RETRY * (1 << self.dtls_retries.min(7)))
     }
 
     /// Does what is due by `now`.

@@ -1,5 +1,5 @@
 //! Who we are to peers: the certificate, and the DTLS settings that go with it.
-use super::DTLS_FIRST_RETRY;
+use super::handshake::DTLS_FIRST_RETRY;
 use crate::rtc::ice::Credentials;
 use rtc_crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
 use rtc_dtls::cipher_suite::CipherSuiteId;
