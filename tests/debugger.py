@@ -27,8 +27,9 @@ class Debugger:
         self.processor = processor
         self.port = port
         listed = subprocess.run(["nm", "--demangle", "--defined-only", unstripped], capture_output=True, text=True, check=True).stdout
-        # the lowest bit of an address says Thumb
-        self.functions = {name: int(address, 16) & ~1 for address, kind, name in (line.split(maxsplit=2) for line in listed.splitlines()) if kind in "tT"}
+        # in ARM's addresses the lowest bit says Thumb
+        mask = ~1 if processor == "armv7" else ~0
+        self.functions = {name: int(address, 16) & mask for address, kind, name in (line.split(maxsplit=2) for line in listed.splitlines()) if kind in "tT"}
         self._armed = None
         self._socket = None
         self._pending = b""
