@@ -186,7 +186,9 @@ def test_a_mirrored_picture_is_mirrored(porthole, page):
     _, plain = snapshot(page, lambda: page.keyboard.press("s"))
     page.keyboard.press("x")
     _, mirrored = snapshot(page, lambda: page.keyboard.press("s"))
-    assert picture.read_frame(plain) is not None and picture.read_frame(mirrored) is None
+    backwards = picture.read_frame(mirrored)
+    # one code in sixteen reads as one backwards too, that of a number which nobody has counted up to
+    assert picture.read_frame(plain) < 1 << 12 and (backwards is None or backwards >= 1 << 20)
     rows = mirrored.reformat(format="gray").to_ndarray()
     assert picture.read(rows[:, ::-1].tobytes(), 640, 360) is not None
 
