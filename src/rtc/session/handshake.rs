@@ -16,6 +16,8 @@ pub(super) const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
 
 /// Datagrams of a ClientHello that are kept until it is whole.
 const EARLY_DATAGRAMS: usize = 4;
+/// Bytes of the largest one that is kept; none that crosses a network has more.
+const EARLY_BYTES: usize = 2048;
 
 /// How the DTLS handshake went, for those who ask why there is no picture.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +68,7 @@ impl Session {
     ) {
         self.handshake.received = self.handshake.received.saturating_add(1);
         let Some(terms) = &self.terms else { return self.read_dtls(now, bytes, out, events) };
-        if !terms.active && offered_profiles(&self.early).is_none() {
+        if !terms.active && bytes.len() <= EARLY_BYTES && offered_profiles(&self.early).is_none() {
             // what the client repeats brings what was lost
             if self.early.len() == EARLY_DATAGRAMS {
                 self.early.clear();

@@ -13,9 +13,10 @@ use std::sync::OnceLock;
 pub enum Processor {
     /// Instructions for AES: both profiles cost little, GCM a fifth less.
     KnowsAes,
-    /// Vectors (NEON, SSSE3), which `ring` has GCM for: on a Cortex-A7 a packet takes a fifth of the instructions that counter mode takes.
+    /// Vectors (NEON, SSSE3), which `ring` has GCM for: on a Cortex-A7 a packet takes a quarter of the instructions
+    /// that counter mode takes.
     HasVectors,
-    /// Neither (ARMv6): counter mode takes a quarter fewer instructions.
+    /// Neither (ARMv6): counter mode takes half the instructions of GCM.
     Plain,
 }
 
