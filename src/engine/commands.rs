@@ -26,8 +26,8 @@ impl Engine {
             Command::Probe { name, video, audio, microphone, reply } => {
                 self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
             }
-            Command::PutStream { name, sources, policy, reply } => {
-                drop(reply.send(self.put_stream(&name, sources, policy, now)));
+            Command::PutStream { name, sources, scope, policy, reply } => {
+                drop(reply.send(self.put_stream(&name, sources, scope, policy, now)));
             }
             Command::DeleteStream { name, reply } => {
                 self.delete_stream(&name, now);

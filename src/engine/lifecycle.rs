@@ -5,7 +5,8 @@ use super::streams::{Stream, WAITING_DEADLINE, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found, talk};
 use crate::config::PublisherPolicy;
 use crate::media::codec::Codec;
-use crate::source::{ProducerId, exclusive, public_url};
+use crate::net::scope::Scope;
+use crate::source::{self, ProducerId, exclusive, public_url};
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 use std::time::Instant;
@@ -274,14 +275,21 @@ impl Engine {
         Err(Error::new(ErrorKind::CodecMismatch, message))
     }
 
-    /// Without a policy a stream that there is keeps its own.
+    /// `scope`: where sources that are new may lead. Without a policy a stream that there is keeps its own.
     pub(super) fn put_stream(
         &mut self,
         name: &str,
         sources: Vec<String>,
+        scope: Scope,
         policy: Option<PublisherPolicy>,
         now: Instant,
     ) -> Result<(), Error> {
+        // What is a source already was allowed to somebody.
+        let there: Vec<&str> = self.streams.get(name).into_iter().flat_map(Stream::sources).collect();
+        let new = sources.iter().filter(|url| !there.contains(&url.as_str()));
+        for url in new {
+            source::check_scope(url, scope).map_err(|barred| Error::new(ErrorKind::BadRequest, barred))?;
+        }
         if !self.streams.contains_key(name) && self.streams.len() >= MAX_STREAMS {
             return Err(Error::new(
                 ErrorKind::Full,
@@ -298,7 +306,7 @@ impl Engine {
         let mut old = std::mem::take(&mut stream.producers);
         for url in sources {
             let kept = old.iter().position(|producer| producer.url == url).map(|index| old.swap_remove(index));
-            stream.producers.push(kept.unwrap_or_else(|| Producer::new(url)));
+            stream.producers.push(kept.unwrap_or_else(|| Producer::new(url, scope)));
         }
         let (viewers, wanted) = (stream.viewers.clone(), stream.wanted());
         let gone: Vec<u32> = old.iter().flat_map(Producer::tracks).copied().collect();

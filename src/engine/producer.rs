@@ -1,5 +1,6 @@
 //! One source of a stream in the engine: it runs, or waits to be tried again, or is not needed.
 use crate::media::codec::Codec;
+use crate::net::scope::Scope;
 use crate::source::{self, ProducerId, Progress, SourceEvent, SourceRequest, Surroundings};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -55,6 +56,8 @@ impl Drop for Running {
 #[derive(Default)]
 pub struct Producer {
     pub url: String,
+    /// Where it may lead.
+    pub scope: Scope,
     pub running: Option<Running>,
     /// Times in a row that it ended without having been healthy.
     pub failures: u32,
@@ -68,8 +71,8 @@ pub struct Producer {
 }
 
 impl Producer {
-    pub fn new(url: String) -> Self {
-        Self { url, ..Self::default() }
+    pub fn new(url: String, scope: Scope) -> Self {
+        Self { url, scope, ..Self::default() }
     }
 
     pub fn is_live(&self) -> bool {
@@ -94,7 +97,7 @@ impl Producer {
         (self.retry_at, self.stop_at) = (None, None);
         let (requests, receiver) = mpsc::channel(SOURCE_REQUESTS);
         let sink = source::Sink::new(id, events.clone());
-        let run = source::open(&self.url, surroundings, sink.clone(), receiver)?;
+        let run = source::open(&self.url, self.scope, surroundings, sink.clone(), receiver)?;
         let task = Some(tokio::spawn(supervise(run, sink)));
         let (tracks, backchannel, progress) = (Vec::new(), Vec::new(), Progress::default());
         self.running = Some(Running { id, task, requests, tracks, backchannel, started: now, live: None, progress });
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_a_minute_and_starts_over_after_health() {
-        let mut producer = Producer::new("test:".into());
+        let mut producer = Producer::new("test:".into(), Scope::Any);
         let now = Instant::now();
         let waits: Vec<u128> = (0..10).map(|_| producer.failed("gone".into(), now, 0).as_millis()).collect();
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);

@@ -6,6 +6,7 @@ use crate::net::policy::wildcard;
 use crate::net::reflexive::{Lookup, REFRESH};
 use crate::net::resolve;
 use crate::net::route::{Datagram, Route};
+use crate::net::scope::Scope;
 use crate::net::servers::{Servers, Uri};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -67,7 +68,7 @@ impl Public {
         for (server, uri) in self.uris.clone() {
             let inputs = self.inputs.clone();
             tokio::spawn(async move {
-                let result = resolve::server(&uri).await;
+                let result = resolve::server(&uri, Scope::Any).await;
                 // Fails only when the engine ends.
                 let _ = inputs.send(Outside::Resolved { server, result }).await;
             });

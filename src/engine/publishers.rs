@@ -71,7 +71,7 @@ impl Engine {
         stream.floor.clear();
         let stopped: Vec<u32> = stream.producers.iter().flat_map(Producer::tracks).copied().collect();
         for producer in &mut stream.producers {
-            *producer = Producer::new(std::mem::take(&mut producer.url));
+            *producer = Producer::new(std::mem::take(&mut producer.url), producer.scope);
         }
         self.drop_tracks(&stopped);
         self.on_live(name);
@@ -100,6 +100,7 @@ impl Engine {
 mod tests {
     use super::super::tests::{engine, nothing_left, offer, view};
     use super::*;
+    use crate::net::scope::Scope;
     use crate::stream::relay::{Answer, Intent, Offer};
     use tokio::sync::oneshot;
 
@@ -201,12 +202,12 @@ mod tests {
     async fn a_stream_keeps_its_policy_until_the_configuration_says_another() {
         let mut engine = engine("{door: {policy: append}}");
         let now = Instant::now();
-        engine.put_stream("door", vec!["test:".into()], None, now).unwrap();
+        engine.put_stream("door", vec!["test:".into()], Scope::Any, None, now).unwrap();
         assert_eq!(engine.streams["door"].policy, PublisherPolicy::Append);
-        engine.put_stream("door", vec!["test:".into()], Some(PublisherPolicy::Reject), now).unwrap();
+        engine.put_stream("door", vec!["test:".into()], Scope::Any, Some(PublisherPolicy::Reject), now).unwrap();
         assert_eq!(engine.streams["door"].policy, PublisherPolicy::Reject);
         engine.delete_stream("door", now);
-        engine.put_stream("door", vec![], None, now).unwrap();
+        engine.put_stream("door", vec![], Scope::Any, None, now).unwrap();
         assert_eq!(engine.streams["door"].policy, PublisherPolicy::Replace);
     }
 }

@@ -3,6 +3,7 @@ use super::producer::Producer;
 use super::publishers::Queued;
 use crate::config::PublisherPolicy;
 use crate::media::codec::{Codec, Kind};
+use crate::net::scope::Scope;
 use crate::stream::floor::Floor;
 use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::Value;
@@ -81,8 +82,9 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// A stream of the configuration.
     pub fn new(name: &str, sources: Vec<String>) -> Self {
-        let producers = sources.into_iter().map(Producer::new).collect();
+        let producers = sources.into_iter().map(|url| Producer::new(url, Scope::Any)).collect();
         Self { name: name.to_owned(), producers, ..Default::default() }
     }
 

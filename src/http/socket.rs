@@ -7,6 +7,7 @@ use super::request::Request;
 use super::response::Response;
 use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
+use crate::net::scope::Scope;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -152,7 +153,7 @@ impl Client {
         {
             return Ok(());
         }
-        self.relay.put_stream(&self.stream, vec![source]).await
+        self.relay.put_stream(&self.stream, vec![source], Scope::of_client(self.remote.ip())).await
     }
 
     async fn known(&self, name: &str) -> Result<Option<Value>, Error> {

@@ -5,6 +5,7 @@ use super::policy::{check_change, source_allowed_from_network};
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
+use crate::net::scope::Scope;
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     if let Err(text) = sources.iter().try_for_each(|source| source_allowed_from_network(source)).and(check_name(name)) {
         return Response::text(400, text);
     }
-    if let Err(error) = app.relay.put_stream(name, sources.clone()).await {
+    if let Err(error) = app.relay.put_stream(name, sources.clone(), Scope::of_client(request.peer.ip())).await {
         return response(&error, Door::Compat);
     }
     save(app, name.to_owned(), Some(sources)).await
@@ -71,7 +72,7 @@ async fn patch(app: &App, request: &Request, src: &str) -> Response {
     if let Err(text) = checked {
         return Response::text(400, format!("{text} (one stream cannot stand for another one here)"));
     }
-    match app.relay.put_stream(name, vec![src.to_owned()]).await {
+    match app.relay.put_stream(name, vec![src.to_owned()], Scope::of_client(request.peer.ip())).await {
         Ok(()) => Response::new(200),
         Err(error) => response(&error, Door::Compat),
     }

@@ -1,6 +1,8 @@
 //! One HTTP request and its reply, as signalling needs them: small bodies, a deadline, redirects that keep the method.
 use super::reach::{self, Place};
+use super::scope::Scope;
 use super::tls::Trust;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -15,8 +17,6 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_REPLY: usize = 256 << 10;
 /// Room for a request's head: signed URLs of clouds have 2 KiB.
 const MAX_HEAD: usize = 16 << 10;
-/// What is shown of a reply that says what went wrong.
-const SHOWN: usize = 120;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -56,6 +56,8 @@ pub struct Reply {
     pub status: u16,
     /// Who replied at last.
     pub place: Place,
+    /// Its address.
+    pub from: Option<IpAddr>,
     fields: Vec<(String, String)>,
     pub body: String,
 }
@@ -65,7 +67,7 @@ impl Reply {
     #[cfg(test)]
     pub fn of(status: u16, place: &Place, fields: &[(&str, &str)], body: &str) -> Self {
         let fields = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned())).collect();
-        Self { status, place: place.clone(), fields, body: body.into() }
+        Self { status, place: place.clone(), from: None, fields, body: body.into() }
     }
 
     /// The first field of that name, in lower case.
@@ -77,7 +79,8 @@ impl Reply {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The reply if its status is one of these, else a sentence on what the status means.
+    /// The reply if its status is one of these, else a sentence on what the status means. The body is not in it: sentences
+    /// reach whoever may look at streams, who may have named a server that answers the relay and nobody else.
     pub fn expect(&self, statuses: &[u16]) -> Result<&Self, String> {
         if statuses.contains(&self.status) {
             return Ok(self);
@@ -89,28 +92,28 @@ impl Reply {
             500.. => ": it failed inside",
             _ => "",
         };
-        // What a server says goes to the log and to pages: one line of plain text.
-        let said: String = self.body.trim().chars().take_while(|c| !c.is_control()).take(SHOWN).collect();
-        let said = if said.is_empty() || said.starts_with('<') { String::new() } else { format!(" ({said})") };
-        Err(format!("{} answered with status {}{meaning}{said}", self.place.authority(), self.status))
+        Err(format!("{} answered with status {}{meaning}", self.place.authority(), self.status))
     }
 }
 
-/// Sends a request and waits for the whole reply.
+/// Sends a request to where `scope` allows and waits for the whole reply. Who is elsewhere redirects it to no address of
+/// this machine.
 ///
 /// # Errors
-/// If nobody answers within [`DEADLINE`], or with something that is no HTTP. Every status is a reply.
-pub async fn fetch(request: Request, trust: Trust) -> Result<Reply, String> {
+/// If nobody answers within [`DEADLINE`], or with something that is no HTTP, or the way is not allowed. Every status is a
+/// reply.
+pub async fn fetch(request: Request, trust: Trust, scope: Scope) -> Result<Reply, String> {
     let at = request.place.authority();
-    match timeout(DEADLINE, follow(request, trust)).await {
+    match timeout(DEADLINE, follow(request, trust, scope)).await {
         Ok(reply) => reply,
         Err(_) => Err(format!("{at}: no answer within {} s", DEADLINE.as_secs())),
     }
 }
 
-async fn follow(mut request: Request, trust: Trust) -> Result<Reply, String> {
+async fn follow(mut request: Request, trust: Trust, mut scope: Scope) -> Result<Reply, String> {
     for _ in 0..=MAX_REDIRECTS {
-        let reply = once(&request, trust).await?;
+        let reply = once(&request, trust, scope).await?;
+        scope = scope.after(reply.from);
         let keeps = matches!(reply.status, 307 | 308);
         let moves = matches!(reply.status, 301 | 302) && request.method == Method::Get;
         let Some(location) = reply.field("location").filter(|_| keeps || moves) else { return Ok(reply) };
@@ -126,11 +129,12 @@ async fn follow(mut request: Request, trust: Trust) -> Result<Reply, String> {
     Err(format!("{}: more than {MAX_REDIRECTS} redirects", request.place.authority()))
 }
 
-async fn once(request: &Request, trust: Trust) -> Result<Reply, String> {
+async fn once(request: &Request, trust: Trust, scope: Scope) -> Result<Reply, String> {
     let at = request.place.authority();
     let broken = |error: ureq_proto::Error| format!("{at}: no HTTP that can be understood ({error})");
     let head = head(request)?;
-    let mut connection = reach::open(&request.place, trust).await?;
+    let mut connection = reach::open(&request.place, trust, scope).await?;
+    let from = connection.remote().map(|remote| remote.ip());
     let lost = |error: std::io::Error| format!("{at}: the connection broke ({error})");
 
     let mut call = Call::new(head).map_err(broken)?.proceed();
@@ -165,6 +169,7 @@ async fn once(request: &Request, trust: Trust) -> Result<Reply, String> {
     let mut reply = Reply {
         status: response.status().as_u16(),
         place: request.place.clone(),
+        from,
         fields: fields.collect(),
         body: String::new(),
     };
@@ -256,7 +261,7 @@ mod tests {
         let chunked = "HTTP/1.1 201 Created\r\nLocation: /there/1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nans\r\n3\r\nwer\r\n0\r\n\r\n";
         let (place, seen) = server(vec![moved, chunked.to_owned()]).await;
         let request = Request::new(Method::Post, place).with("content-type", "application/sdp").body("offer");
-        let reply = fetch(request, Trust::Roots).await.unwrap();
+        let reply = fetch(request, Trust::Roots, Scope::Any).await.unwrap();
         assert_eq!((reply.status, reply.body.as_str(), reply.field("location")), (201, "answer", Some("/there/1")));
         assert_eq!(reply.place.path, "/there");
         let seen = seen.await.unwrap();
@@ -271,9 +276,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_may_not_lead_to_this_machine_asks_nobody_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost", "0.0.0.0"] {
+            let place = Place::parse(&format!("http://{host}:{port}/printer/gcode/script?script=M112")).unwrap();
+            let request = Request::new(Method::Post, place);
+            let error = fetch(request, Trust::Roots, Scope::Others).await.unwrap_err();
+            assert!(error.contains("this machine"), "{error}");
+        }
+        assert!(timeout(Duration::from_millis(20), listener.accept()).await.is_err(), "nobody came");
+    }
+
+    #[tokio::test]
     async fn a_reply_of_http_1_0_ends_with_its_connection() {
         let (place, _) = server(vec!["HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it".to_owned()]).await;
-        let reply = fetch(Request::new(Method::Get, place), Trust::Roots).await.unwrap();
+        let reply = fetch(Request::new(Method::Get, place), Trust::Roots, Scope::Any).await.unwrap();
         assert_eq!((reply.status, reply.body.as_str()), (200, "all of it"));
     }
 
@@ -282,7 +300,7 @@ mod tests {
         for answer in ["SSH-2.0-OpenSSH\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"] {
             let (place, _) = server(vec![answer.to_owned()]).await;
             let at = place.authority();
-            let error = fetch(Request::new(Method::Get, place), Trust::Roots).await.unwrap_err();
+            let error = fetch(Request::new(Method::Get, place), Trust::Roots, Scope::Any).await.unwrap_err();
             assert!(error.starts_with(&at), "{error}");
         }
     }
@@ -290,11 +308,8 @@ mod tests {
     #[test]
     fn a_status_says_what_to_look_at() {
         let place = Place::parse("http://cam/").unwrap();
-        let error = Reply::of(401, &place, &[], "nope\r\nX").expect(&[200, 201]).unwrap_err();
-        assert_eq!(
-            error,
-            "cam answered with status 401: it wants a user name and password, or others than in the URL (nope)"
-        );
+        let error = Reply::of(401, &place, &[], "nope").expect(&[200, 201]).unwrap_err();
+        assert_eq!(error, "cam answered with status 401: it wants a user name and password, or others than in the URL");
         assert!(Reply::of(500, &place, &[], "<html>").expect(&[200]).unwrap_err().ends_with("it failed inside"));
         assert!(Reply::of(200, &place, &[], "").expect(&[200]).is_ok());
     }

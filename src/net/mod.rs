@@ -12,6 +12,7 @@ pub mod reach;
 pub mod reflexive;
 pub mod resolve;
 pub mod route;
+pub mod scope;
 pub mod servers;
 #[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "half of it is for TURN"))]
 pub mod stun;

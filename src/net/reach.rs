@@ -1,4 +1,5 @@
 //! The other end of a URL: a TCP connection to it, in TLS where the scheme says so.
+use super::scope::Scope;
 use super::tls::{self, TlsStream, Trust};
 use std::fmt;
 use std::io;
@@ -142,17 +143,18 @@ impl Connection {
     }
 
     /// The other end.
-    #[cfg_attr(not(feature = "shares"), expect(dead_code, reason = "only share links ask for it"))]
     pub fn remote(&self) -> Option<SocketAddr> {
         self.socket().peer_addr().ok()
     }
 }
 
-/// Opens a connection.
+/// Opens a connection to the first of a name's addresses that `scope` allows and that answers. The address that is looked at is
+/// the one that is connected to: a name that means another one a moment later leads nowhere else.
 ///
 /// # Errors
-/// If the name has no address, nobody answers at any of them, or TLS fails: a sentence with the host in it.
-pub async fn open(place: &Place, trust: Trust) -> Result<Connection, String> {
+/// If the name has no address or none that is allowed, nobody answers at any of them, or TLS fails: a sentence with the
+/// host in it.
+pub async fn open(place: &Place, trust: Trust, scope: Scope) -> Result<Connection, String> {
     let at = place.authority();
     let addresses: Vec<SocketAddr> = match timeout(CONNECT_TIME, lookup_host((place.host.as_str(), place.port))).await {
         Ok(Ok(found)) => found.take(MAX_ADDRESSES).collect(),
@@ -161,6 +163,10 @@ pub async fn open(place: &Place, trust: Trust) -> Result<Connection, String> {
     };
     let mut failed = format!("{at}: the name has no address");
     for address in addresses {
+        if let Err(barred) = scope.check(address.ip()) {
+            failed = format!("{at} {barred}");
+            continue;
+        }
         match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);

@@ -1,6 +1,7 @@
 //! Names of STUN and TURN servers, and names among `webrtc.candidates`. The latter are looked up in the background, since
 //! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
 //! known the name is left out.
+use super::scope::Scope;
 use super::servers::Uri;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,14 +22,22 @@ const MAX_ADDRESSES: usize = 4;
 /// A STUN or TURN server's name is looked up within this time.
 const SERVER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Looks a STUN or TURN server's name up.
+/// Looks a STUN or TURN server's name up: the addresses that `scope` allows.
 ///
 /// # Errors
-/// A sentence with the name in it.
-pub async fn server(uri: &Uri) -> Result<Vec<SocketAddr>, String> {
+/// If there is none: a sentence with the name in it.
+pub async fn server(uri: &Uri, scope: Scope) -> Result<Vec<SocketAddr>, String> {
     let wrong = |error: String| format!("the name {:?} can't be resolved: {error}", uri.host);
     match timeout(SERVER_DEADLINE, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port())).collect()),
+        Ok(Ok(addresses)) => {
+            let addresses = addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port()));
+            let (allowed, barred): (Vec<_>, Vec<_>) =
+                addresses.map(|address| scope.check(address.ip()).map(|()| address)).partition(Result::is_ok);
+            match barred.into_iter().find_map(Result::err) {
+                Some(barred) if allowed.is_empty() => Err(format!("the name {:?} {barred}", uri.host)),
+                _ => Ok(allowed.into_iter().flatten().collect()),
+            }
+        }
         Ok(Err(error)) => Err(wrong(error.to_string())),
         Err(_) => Err(wrong(format!("no name server answered within {} s", SERVER_DEADLINE.as_secs()))),
     }

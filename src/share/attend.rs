@@ -3,6 +3,7 @@ use super::book::{Book, State, Tracker};
 use super::desk::{Arrival, Heard};
 use super::tracker;
 use crate::net::reach::{Connection, Place};
+use crate::net::scope::Scope;
 use crate::net::tls::Trust;
 use crate::net::websocket;
 use crate::stream::relay::{Offer, Relay};
@@ -16,11 +17,10 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::Message;
-use tungstenite::protocol::WebSocketConfig;
 
 /// How often we say that we are here, as go2rtc does; trackers forget peers after minutes.
 const ANNOUNCE: Duration = Duration::from_secs(60);
-/// A tracker from which nothing came for so long, not even the reply to a ping, is gone.
+/// A tracker from which nothing came for so long, not even the reply to a ping of ours, is gone.
 const SILENCE: Duration = Duration::from_secs(150);
 /// A tracker is tried again after this time, then after twice the time before, …
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ const ANSWER: Duration = Duration::from_secs(28);
 const MAX_ANSWERING: usize = 8;
 /// Messages on one connection that mean nothing, before it counts as no tracker.
 const MAX_NONSENSE: u32 = 16;
+/// Pings of a tracker between two announcements of ours; real ones send one or two.
+const MAX_PINGS: u32 = 600;
 /// One offer in its envelope.
 const MAX_MESSAGE: usize = 64 << 10;
 
@@ -81,8 +83,7 @@ fn jittered(wait: Duration) -> Duration {
 }
 
 async fn open(place: &Place) -> Result<(Socket, SocketAddr), String> {
-    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
-    let socket = websocket::open(place, Trust::Roots, config).await?;
+    let socket = websocket::open(place, Trust::Roots, Scope::Any, MAX_MESSAGE).await?;
     let remote = socket.get_ref().remote().ok_or_else(|| format!("{}: the connection broke", place.authority()))?;
     Ok((socket, remote))
 }
@@ -103,7 +104,7 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
     let mut announcing = interval(ANNOUNCE);
     let mut answering = JoinSet::new();
     let mut heard = Instant::now();
-    let mut nonsense = 0;
+    let (mut nonsense, mut pings) = (0, 0);
     loop {
         let mut out: Vec<Message> = Vec::new();
         tokio::select! {
@@ -111,6 +112,7 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
                 if heard.elapsed() > SILENCE {
                     return format!("{at}: nothing came for {} s", SILENCE.as_secs());
                 }
+                pings = 0;
                 announced = book.with_desk(|desk| desk.places());
                 out.extend(announced.iter().map(|place| Message::text(tracker::announce(place, &peer))));
                 out.push(Message::Ping(Default::default()));
@@ -134,8 +136,16 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
                 let text = match message {
                     Some(Ok(Message::Text(text))) => text,
                     Some(Ok(Message::Close(_))) | None => return format!("{at}: it closed the connection"),
-                    Some(Ok(_)) => {
+                    Some(Ok(Message::Pong(_))) => {
                         heard = Instant::now();
+                        continue;
+                    }
+                    // Whoever only asks whether we are there does not say that it is.
+                    Some(Ok(_)) => {
+                        pings += 1;
+                        if pings > MAX_PINGS {
+                            return format!("{at}: it sends nothing but pings; look at webtorrent.trackers");
+                        }
                         continue;
                     }
                     Some(Err(error)) => return format!("{at}: the connection broke: {error}"),

@@ -2,6 +2,7 @@
 //! signed addresses of clouds hold for minutes. Only the configuration file can name one.
 
 use super::{Sink, SourceRequest, Surroundings, open};
+use crate::net::scope::Scope;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::process::Stdio;
@@ -60,7 +61,8 @@ pub async fn run(
         if url.starts_with("echo:") {
             return Err("echo: a program may not name another program".into());
         }
-        open(&url, &surroundings, sink, requests)
+        // the operator chose the program
+        open(&url, Scope::Any, &surroundings, sink, requests)
     });
     match opened {
         Ok(run) => run.await,

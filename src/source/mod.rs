@@ -7,10 +7,12 @@ pub mod webrtc;
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::net::route::Route;
+use crate::net::scope::Scope;
 use crate::rtc::session::Identity;
 use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,12 +125,13 @@ impl std::error::Error for Closed {}
 /// A source at work: runs until it fails or the relay drops its requests; answers why it ended.
 pub type Run = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// Makes of a URL what is to be spawned.
+/// Makes of a URL what is to be spawned; `scope` says where it may lead.
 ///
 /// # Errors
 /// If the URL is of no known kind, or its options are wrong: a sentence that names the part to change.
 pub fn open(
     url: &str,
+    scope: Scope,
     surroundings: &Surroundings,
     sink: Sink,
     requests: mpsc::Receiver<SourceRequest>,
@@ -138,7 +141,7 @@ pub fn open(
             test::run(options, sink, requests).await;
             "the test camera stopped".into()
         })),
-        Kind::WebRtc(target) => Ok(Box::pin(webrtc::run(*target, surroundings.clone(), sink, requests))),
+        Kind::WebRtc(target) => Ok(Box::pin(webrtc::run(*target, scope, surroundings.clone(), sink, requests))),
         Kind::Echo(command) => Ok(Box::pin(echo::run(command, surroundings.clone(), sink, requests))),
     }
 }
@@ -149,6 +152,23 @@ pub fn open(
 /// A sentence that names the part to change.
 pub fn check(url: &str) -> Result<(), String> {
     Kind::of(url).map(drop)
+}
+
+/// May a URL that somebody with this scope wrote become a source? Names are looked at when they are looked up.
+///
+/// # Errors
+/// If it leads where it may not: a sentence that says what to do instead.
+pub fn check_scope(url: &str, scope: Scope) -> Result<(), String> {
+    let Ok(Kind::WebRtc(target)) = Kind::of(url) else { return Ok(()) };
+    let host = &target.place.host;
+    let local =
+        |name: &str| name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost");
+    let ip = match host.parse::<IpAddr>() {
+        Ok(ip) => ip,
+        Err(_) if local(host.trim_end_matches('.')) => IpAddr::from([127, 0, 0, 1]),
+        Err(_) => return Ok(()),
+    };
+    scope.check(ip).map_err(|barred| format!("{} {barred}", target.place.authority()))
 }
 
 /// Names the camera of a URL if it serves one session at a time: nobody may call it twice.
@@ -253,6 +273,27 @@ mod tests {
             ("test:?fps=5", "test:?fps=5"),
         ] {
             assert_eq!(public_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_url_from_the_network_names_no_service_of_this_machine() {
+        for url in [
+            "webrtc:http://127.0.0.1:7125/printer/gcode/script?script=M112",
+            "webrtc:http://u:p@LOCALHOST:80/#format=creality",
+            "webrtc:ws://cam.localhost./",
+            "webrtc:http://[::1]:80/",
+            "webrtc:http://[::ffff:127.0.0.1]/",
+            "webrtc:http://169.254.169.254/latest/meta-data",
+            "webrtc:http://[fe80::1]/",
+            "webrtc:http://0.0.0.0/",
+        ] {
+            let error = check_scope(url, Scope::Others).unwrap_err();
+            assert!(error.contains("configuration file") && !error.contains("u:p"), "{url}: {error}");
+            assert_eq!(check_scope(url, Scope::Any), Ok(()), "{url}");
+        }
+        for url in ["webrtc:http://192.168.77.3/whep", "webrtc:ws://cam.lan/", "test:", "rtsp://127.0.0.1/"] {
+            assert_eq!(check_scope(url, Scope::Others), Ok(()), "{url}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The door between the front (HTTP, WebSocket) and the engine: questions go in, answers come out.
 //! All streams and sessions live on the engine's thread; nothing here locks.
 use crate::config::{PublisherPolicy, Stream};
+use crate::net::scope::Scope;
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -168,10 +169,12 @@ pub enum Command {
         microphone: Option<String>,
         reply: oneshot::Sender<Result<Value, Error>>,
     },
-    /// Creates or replaces a stream (sources already checked by the front). Without a policy it keeps its own.
+    /// Creates or replaces a stream (sources already checked by the front); `scope` says where those that are new may lead.
+    /// Without a policy it keeps its own.
     PutStream {
         name: String,
         sources: Vec<String>,
+        scope: Scope,
         policy: Option<PublisherPolicy>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
@@ -276,14 +279,16 @@ impl Relay {
         self.ask(|reply| Command::Probe { name: name.to_owned(), video, audio, microphone, reply }).await
     }
 
-    pub async fn put_stream(&self, name: &str, sources: Vec<String>) -> Result<(), Error> {
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, policy: None, reply }).await
+    /// Makes or changes a stream at somebody's wish; `scope` says where sources that are new may lead.
+    pub async fn put_stream(&self, name: &str, sources: Vec<String>, scope: Scope) -> Result<(), Error> {
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, policy: None, reply }).await
     }
 
     /// Makes a stream what the configuration says.
     pub async fn set_stream(&self, name: &str, stream: Stream) -> Result<(), Error> {
-        let Stream { sources, policy } = stream;
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, policy: Some(policy), reply }).await
+        let (Stream { sources, policy }, scope) = (stream, Scope::Any);
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, policy: Some(policy), reply })
+            .await
     }
 
     pub async fn delete_stream(&self, name: &str) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
 use crate::net::fetch::{self, Reply};
 use crate::net::interfaces;
 use crate::net::reach::{self, Connection, Place};
+use crate::net::scope::Scope;
 use crate::net::tls::Trust;
 use crate::net::websocket;
 use crate::rtc::digest::Digest;
@@ -32,13 +33,13 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::Message;
-use tungstenite::protocol::WebSocketConfig;
 use url::{IceServer, Target};
 use ways::Ways;
 
-/// Bounds of a signalling WebSocket, as for those that come to us: a description with its JSON is below 64 KiB.
+/// Longest message of a signalling WebSocket, as for those that come to us: a description with its JSON is below 64 KiB.
 const MAX_MESSAGE: usize = 128 << 10;
-const MAX_FRAME: usize = 128 << 10;
+/// Pings and the like of a camera while it is called, which takes seconds.
+const MAX_PINGS: u32 = 1000;
 /// Steps of a dialect that wait for the one before them.
 const MAX_STEPS: usize = 128;
 /// Time to tell the camera of the end.
@@ -63,6 +64,7 @@ type Doing = Pin<Box<dyn Future<Output = Result<Done, String>> + Send>>;
 /// Calls the camera and passes on what it sends, until the relay gives it up or it is lost; answers why.
 pub async fn run(
     target: Target,
+    scope: Scope,
     surroundings: Surroundings,
     sink: Sink,
     mut requests: mpsc::Receiver<SourceRequest>,
@@ -83,9 +85,10 @@ pub async fn run(
     let towards = way.map(|(ours, _)| ours);
     let digest = Digest::new(surroundings.identity.provider.clone());
     let mut line = Line {
-        servers: Servers::new(&target, &surroundings.ice_servers, way),
+        servers: Servers::new(&target, scope, &surroundings.ice_servers, way),
         dialect: dialect::of(&target),
         trust: target.trust,
+        scope,
         call,
         sockets,
         towards,
@@ -93,6 +96,7 @@ pub async fn run(
         ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback()), digest.clone()),
         gathering: None,
         socket: None,
+        pings: 0,
         steps: VecDeque::new(),
         doing: None,
         described: false,
@@ -121,6 +125,8 @@ fn given_up() -> String {
 struct Line {
     dialect: Box<dyn Dialect>,
     trust: Trust,
+    /// Where the next step of the signalling may lead.
+    scope: Scope,
     call: Call,
     sockets: Sockets,
     /// Our address by which the camera is reached.
@@ -131,6 +137,7 @@ struct Line {
     /// Since when descriptions wait for candidates.
     gathering: Option<Instant>,
     socket: Option<Box<Socket>>,
+    pings: u32,
     steps: VecDeque<Step>,
     doing: Option<Doing>,
     /// Our offer or answer is out: candidates may follow.
@@ -143,14 +150,14 @@ struct Line {
 impl Line {
     /// Until the end, which is always an error or the relay's wish.
     async fn talk(&mut self, requests: &mut mpsc::Receiver<SourceRequest>) -> Result<String, String> {
-        let servers = self.servers.first();
-        self.ask(&servers, Instant::now());
+        let (servers, scope) = self.servers.first();
+        self.ask(&servers, scope, Instant::now());
         self.tell(Input::Begin)?;
         loop {
             self.work().await?;
             let now = Instant::now();
             let servers = self.servers.late(&self.call, now);
-            self.ask(&servers, now);
+            self.ask(&servers, Scope::Any, now);
             self.ways.look(&mut self.call, now);
             self.pass_on().await?;
             let now = Instant::now();
@@ -219,10 +226,10 @@ impl Line {
             let Some(step) = self.steps.pop_front() else { break };
             let now = Instant::now();
             match step {
-                Step::Connect(place) => self.doing = Some(Box::pin(connect(place, self.trust))),
+                Step::Connect(place) => self.doing = Some(Box::pin(connect(place, self.trust, self.scope))),
                 Step::Request(request) => {
-                    let trust = self.trust;
-                    self.doing = Some(Box::pin(async move { fetch::fetch(request, trust).await.map(Done::Replied) }));
+                    let reply = fetch::fetch(request, self.trust, self.scope);
+                    self.doing = Some(Box::pin(async move { reply.await.map(Done::Replied) }));
                 }
                 Step::Send(text) => {
                     let Some(socket) = &mut self.socket else { continue };
@@ -233,7 +240,7 @@ impl Line {
                 }
                 Step::Servers(servers) => {
                     let servers = self.servers.name(servers);
-                    self.ask(&servers, now);
+                    self.ask(&servers, self.scope, now);
                 }
                 Step::Offer(medias) => {
                     let candidates = self.candidates();
@@ -256,13 +263,13 @@ impl Line {
         Ok(())
     }
 
-    /// Asks these servers for addresses of ours.
-    fn ask(&mut self, servers: &[IceServer], now: Instant) {
+    /// Asks these servers for addresses of ours, those of them where `scope` lets us go.
+    fn ask(&mut self, servers: &[IceServer], scope: Scope, now: Instant) {
         if servers.is_empty() {
             return;
         }
-        self.reflexive.begin(servers, &self.digest, now);
-        self.ways.begin(servers);
+        self.reflexive.begin(servers, scope, &self.digest, now);
+        self.ways.begin(servers, scope);
         self.gathering = (!self.dialect.trickles() && !self.described).then_some(now);
     }
 
@@ -302,10 +309,14 @@ impl Line {
         match done {
             Done::Connected(socket) => {
                 self.towards = socket.get_ref().local().or(self.towards);
+                self.scope = self.scope.after(socket.get_ref().remote().map(|remote| remote.ip()));
                 self.socket = Some(socket);
                 Ok(())
             }
-            Done::Replied(reply) => self.tell(Input::Reply(&reply)),
+            Done::Replied(reply) => {
+                self.scope = self.scope.after(reply.from);
+                self.tell(Input::Reply(&reply))
+            }
         }
     }
 
@@ -316,7 +327,10 @@ impl Line {
                 Ok(text) => self.tell(Input::Text(text)),
                 Err(_) => Ok(()),
             },
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                self.pings += 1;
+                if self.pings > MAX_PINGS { Err("the camera floods us with pings".into()) } else { Ok(()) }
+            }
             // Signalling has done its work: media does not need it.
             _ if self.call.is_connected() => {
                 self.socket = None;
@@ -375,7 +389,7 @@ impl Line {
         let farewell = async {
             for step in self.dialect.next(Input::End).unwrap_or_default() {
                 if let Step::Request(request) = step {
-                    let _ = fetch::fetch(request, self.trust).await;
+                    let _ = fetch::fetch(request, self.trust, self.scope).await;
                 }
             }
             if let Some(socket) = &mut self.socket {
@@ -388,7 +402,6 @@ impl Line {
 }
 
 /// Opens the WebSocket.
-async fn connect(place: Place, trust: Trust) -> Result<Done, String> {
-    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_FRAME));
-    Ok(Done::Connected(Box::new(websocket::open(&place, trust, config).await?)))
+async fn connect(place: Place, trust: Trust, scope: Scope) -> Result<Done, String> {
+    Ok(Done::Connected(Box::new(websocket::open(&place, trust, scope, MAX_MESSAGE).await?)))
 }

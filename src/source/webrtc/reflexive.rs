@@ -4,6 +4,7 @@ use super::url::IceServer;
 use crate::net::reflexive::{Found, Lookup};
 use crate::net::resolve;
 use crate::net::route::{Datagram, Route};
+use crate::net::scope::Scope;
 use crate::net::servers::{Kind, Uri};
 use crate::rtc::digest::Digest;
 use std::future::pending;
@@ -24,7 +25,7 @@ pub struct Reflexive {
 
 impl Reflexive {
     /// Asks the STUN servers among these; those of a second list would say the same.
-    pub fn begin(&mut self, servers: &[IceServer], digest: &Digest, now: Instant) {
+    pub fn begin(&mut self, servers: &[IceServer], scope: Scope, digest: &Digest, now: Instant) {
         let stun: Vec<Uri> =
             servers.iter().filter(|server| server.uri.kind == Kind::Stun).map(|server| server.uri.clone()).collect();
         if stun.is_empty() || self.lookup.is_some() {
@@ -32,7 +33,7 @@ impl Reflexive {
         }
         self.lookup = Some((Lookup::new(stun.iter().map(Uri::to_string), now), digest.clone()));
         for (number, uri) in stun.into_iter().enumerate() {
-            self.names.spawn(async move { (number, resolve::server(&uri).await) });
+            self.names.spawn(async move { (number, resolve::server(&uri, scope).await) });
         }
     }
 

@@ -4,6 +4,7 @@ use super::call::Call;
 use super::url::IceServer;
 use crate::net::resolve;
 use crate::net::route::{Route, Socket};
+use crate::net::scope::Scope;
 use crate::net::servers::{Kind, MAX_SERVERS};
 use crate::net::turn::{self, Client, Input, Inputs, Outcome, Server};
 use crate::rtc::digest::Digest;
@@ -90,14 +91,14 @@ impl Relayed {
     }
 
     /// Looks the TURN servers among these up and asks them, after those of a list before.
-    pub fn begin(&mut self, servers: &[IceServer], digest: &Digest) {
+    pub fn begin(&mut self, servers: &[IceServer], scope: Scope, digest: &Digest) {
         let turn = servers.iter().filter(|server| matches!(server.uri.kind, Kind::Turn | Kind::Turns));
         self.digest = Some(digest.clone());
         for IceServer { uri, login } in turn.take(MAX_SERVERS) {
             let number = self.servers.len();
             self.servers.push(Server { uri: uri.clone(), login: login.clone(), addresses: Vec::new(), v6: self.v6 });
             let uri = uri.clone();
-            self.names.spawn(async move { (number, resolve::server(&uri).await) });
+            self.names.spawn(async move { (number, resolve::server(&uri, scope).await) });
         }
     }
 

@@ -4,6 +4,7 @@
 use super::call::Call;
 use super::url::{Format, IceServer, Target};
 use crate::net::reach;
+use crate::net::scope::Scope;
 use crate::net::servers::Kind;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use std::time::{Duration, Instant};
 const DIRECT_FIRST: Duration = Duration::from_secs(1);
 
 pub struct Servers {
-    /// What the URL names.
+    /// What the URL names, and where those may be who wrote it.
     url: Vec<IceServer>,
+    scope: Scope,
     /// The relay's own, while they may still be asked.
     own: Option<Arc<[IceServer]>>,
     is_near: bool,
@@ -26,11 +28,12 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// `own`: the relay's. `way`: our address towards the camera's signalling, and that.
-    pub fn new(target: &Target, own: &Arc<[IceServer]>, way: Option<(IpAddr, IpAddr)>) -> Self {
+    /// `scope`: of who wrote the URL. `own`: the relay's. `way`: our address towards the camera's signalling, and that.
+    pub fn new(target: &Target, scope: Scope, own: &Arc<[IceServer]>, way: Option<(IpAddr, IpAddr)>) -> Self {
         let may = matches!(target.format, Format::Go2rtc | Format::Whep) && !own.is_empty();
         Self {
             url: target.ice_servers.clone(),
+            scope,
             own: may.then(|| own.clone()),
             is_near: way.is_none_or(|(ours, theirs)| is_near(ours, theirs)),
             described: None,
@@ -38,14 +41,14 @@ impl Servers {
         }
     }
 
-    /// What to ask before anything else.
-    pub fn first(&mut self) -> Vec<IceServer> {
+    /// What to ask before anything else, and where that may be: the operator's own servers anywhere.
+    pub fn first(&mut self) -> (Vec<IceServer>, Scope) {
         let url = std::mem::take(&mut self.url);
         if !url.is_empty() {
             (self.own, self.named) = (None, true);
-            return url;
+            return (url, self.scope);
         }
-        self.own.take_if(|_| !self.is_near).map_or_else(Vec::new, |own| own.to_vec())
+        (self.own.take_if(|_| !self.is_near).map_or_else(Vec::new, |own| own.to_vec()), Scope::Any)
     }
 
     /// What to ask of a list that the signalling names: the first list of somebody counts.
@@ -103,7 +106,7 @@ mod tests {
 
     fn servers(url: &str, way: Option<(&str, &str)>) -> Servers {
         let way = way.map(|(ours, theirs)| (ours.parse().unwrap(), theirs.parse().unwrap()));
-        Servers::new(&Target::parse(url).unwrap(), &list("stun:own").into(), way)
+        Servers::new(&Target::parse(url).unwrap(), Scope::Others, &list("stun:own").into(), way)
     }
 
     fn described(now: Instant) -> Call {
@@ -123,16 +126,22 @@ mod tests {
     fn the_urls_list_comes_first_then_the_signallings_and_the_relays_own_last() {
         let servers_of = |url: &str| {
             let mut servers = servers(url, FAR);
-            (servers.first(), servers.name(list("stun:signalling")), servers.name(list("stun:second")))
+            (servers.first().0, servers.name(list("stun:signalling")), servers.name(list("stun:second")))
         };
         assert_eq!(servers_of(&format!("ws://cam/{URL}")), (list("stun:url"), vec![], vec![]));
         assert_eq!(servers_of("ws://cam/#format=kinesis"), (vec![], list("stun:signalling"), vec![]));
         assert_eq!(servers_of("http://cam/whep"), (list("stun:own"), list("stun:signalling"), vec![]));
         for format in ["creality", "milestone", "wyze"] {
-            assert_eq!(servers(&format!("http://cam/#format={format}{URL}"), FAR).first(), list("stun:url"));
-            assert_eq!(servers(&format!("http://cam/#format={format}"), FAR).first(), [], "{format}");
+            assert_eq!(servers(&format!("http://cam/#format={format}{URL}"), FAR).first().0, list("stun:url"));
+            assert_eq!(servers(&format!("http://cam/#format={format}"), FAR).first().0, [], "{format}");
         }
-        assert_eq!(servers("ws://cam/#format=openipc", FAR).first(), []);
+        assert_eq!(servers("ws://cam/#format=openipc", FAR).first().0, []);
+    }
+
+    #[test]
+    fn servers_of_a_url_are_where_its_writer_may_go_and_the_relays_own_anywhere() {
+        assert_eq!(servers(&format!("ws://cam/{URL}"), FAR).first().1, Scope::Others);
+        assert_eq!(servers("ws://cam/", FAR).first().1, Scope::Any);
     }
 
     #[test]
@@ -143,18 +152,18 @@ mod tests {
         let call = described(now);
         for way in [NEAR, None] {
             let mut servers = servers("ws://cam/", way);
-            assert_eq!((servers.first(), servers.late(&silent, now), servers.deadline()), (vec![], vec![], None));
+            assert_eq!((servers.first().0, servers.late(&silent, now), servers.deadline()), (vec![], vec![], None));
             assert_eq!(servers.late(&call, now), []);
             let due = servers.deadline().unwrap();
             assert_eq!((servers.late(&call, due), servers.deadline()), (list("stun:own"), None));
             assert_eq!(servers.late(&call, due + DIRECT_FIRST), [], "once");
         }
         let mut servers = servers("http://cam/", NEAR);
-        assert_eq!((servers.first(), servers.name(list("turn:link"))), (vec![], list("turn:link")));
+        assert_eq!((servers.first().0, servers.name(list("turn:link"))), (vec![], list("turn:link")));
         servers.late(&call, now);
         assert_eq!(servers.deadline(), None, "the camera's own list leads through a relay");
         let mut servers = super::tests::servers("http://cam/", NEAR);
-        assert_eq!((servers.first(), servers.name(list("stun:link"))), (vec![], list("stun:link")));
+        assert_eq!((servers.first().0, servers.name(list("stun:link"))), (vec![], list("stun:link")));
         servers.late(&call, now);
         assert_eq!(servers.late(&call, now + DIRECT_FIRST), list("stun:own"), "it does not");
     }

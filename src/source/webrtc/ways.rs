@@ -5,6 +5,7 @@ use super::relayed::{self, Relayed};
 use super::sockets::Sockets;
 use super::url::IceServer;
 use crate::net::route::{Datagram, Socket};
+use crate::net::scope::Scope;
 use crate::rtc::digest::Digest;
 use std::future::pending;
 use std::time::Instant;
@@ -13,8 +14,8 @@ pub struct Ways {
     /// For a camera of IPv4; and for one that has nothing but IPv6.
     relayed: Relayed,
     relayed_v6: Option<Relayed>,
-    /// What was asked.
-    servers: Vec<IceServer>,
+    /// What was asked, and where it may be.
+    servers: Vec<(Vec<IceServer>, Scope)>,
     digest: Digest,
     connections: Connections,
 }
@@ -35,10 +36,10 @@ impl Ways {
     }
 
     /// Asks the TURN servers among these.
-    pub fn begin(&mut self, servers: &[IceServer]) {
-        self.servers.extend_from_slice(servers);
+    pub fn begin(&mut self, servers: &[IceServer], scope: Scope) {
+        self.servers.push((servers.to_vec(), scope));
         for relayed in self.relayed_v6.iter_mut().chain([&mut self.relayed]) {
-            relayed.begin(servers, &self.digest);
+            relayed.begin(servers, scope, &self.digest);
         }
     }
 
@@ -85,7 +86,9 @@ impl Ways {
     pub fn look(&mut self, call: &mut Call, now: Instant) {
         if self.relayed_v6.is_none() && !self.servers.is_empty() && call.has_only_v6() {
             let mut relayed = Relayed::new(true);
-            relayed.begin(&self.servers, &self.digest);
+            for (servers, scope) in &self.servers {
+                relayed.begin(servers, *scope, &self.digest);
+            }
             self.relayed_v6 = Some(relayed);
         }
         for relayed in self.relayed_v6.iter_mut().chain([&mut self.relayed]) {

@@ -28,11 +28,11 @@ impl Dialect for Creality {
             Input::Reply(reply) => {
                 let body = reply.expect(&[200, 201])?.body.trim();
                 if body.starts_with('{') {
-                    return Err(format!(
-                        "the printer did not take our offer (it answered {}); is it a Creality camera at this path, \
-                         and does nothing else hold its one session?",
-                        body.chars().take(40).collect::<String>()
-                    ));
+                    return Err(
+                        "the printer did not take our offer; is it a Creality camera at this path, and does nothing \
+                                else hold its one session?"
+                            .into(),
+                    );
                 }
                 let text = base64(body, "the printer's answer")?;
                 let answer: Description = json(&text, "the printer's answer")?;

@@ -89,6 +89,14 @@ impl Dialect for Milestone {
                 Ok(vec![Step::Request(request)])
             }
             (Input::Reply(reply), Waits::Token) => {
+                // RFC 6749 section 5.2
+                if matches!(reply.status, 400 | 401) {
+                    let at = reply.place.authority();
+                    return Err(format!(
+                        "{at} refuses the #username or #password of the URL (status {})",
+                        reply.status
+                    ));
+                }
                 let reply = reply.expect(&[200])?;
                 self.token = json::<Token>(&reply.body, "the answer to username and password")?.access_token;
                 self.waits = Waits::Session;

@@ -102,7 +102,12 @@ fn voice() -> OfferedMedia {
 
 /// Reads JSON that a camera sent.
 fn json<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| format!("{what} is not the JSON that is expected ({error})"))
+    serde_json::from_str(text).map_err(|error| unexpected(what, &error))
+}
+
+/// Says where JSON is wrong. What stands there is told to nobody: it may be another server's answer than a camera's.
+fn unexpected(what: &str, error: &serde_json::Error) -> String {
+    format!("{what} is not the JSON that is expected (line {} column {})", error.line(), error.column())
 }
 
 /// Reads Base64 of text, as strict as the standard alphabet but for line ends around it.
@@ -129,7 +134,7 @@ impl Description {
             _ if self.sdp.is_empty() => Err(format!("{what} is empty, it holds no session description")),
             "" => Ok(self.sdp),
             named if named.eq_ignore_ascii_case(wanted) => Ok(self.sdp),
-            other => Err(format!("{what} is of type {other:?}, not {wanted:?}")),
+            _ => Err(format!("{what} is of another type than {wanted:?}")),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! OpenIPC's streamer Majestic: the camera offers as soon as the WebSocket is open, under the name of an answer.
-use super::{Description, Dialect, Input, JsonCandidate, Step, Steps};
+use super::{Description, Dialect, Input, JsonCandidate, Step, Steps, unexpected};
 use crate::net::reach::Place;
 use crate::source::webrtc::url::Target;
 use serde::Deserialize;
@@ -42,7 +42,7 @@ impl Dialect for OpenIpc {
                     "webrtc_answer" if !self.offered => {
                         self.offered = true;
                         let offer: Description = serde_json::from_value(frame.data)
-                            .map_err(|error| format!("the camera's offer is not {{type, sdp}} ({error})"))?;
+                            .map_err(|error| unexpected("the camera's offer", &error))?;
                         // Its type is "offer" in some versions and "answer" in others.
                         Ok(vec![Step::TakeOffer(
                             Description { r#type: String::new(), ..offer }.of_type("", "the camera's offer")?,

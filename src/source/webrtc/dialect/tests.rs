@@ -79,12 +79,42 @@ fn creality() {
         (200, "aGVsbG8=", "not the JSON"),
         (200, "", "not the JSON"),
         (404, "", "404"),
-        (200, encoded(&json!({"type": "offer", "sdp": "v=0"})).as_str(), "of type \"offer\""),
+        (200, encoded(&json!({"type": "offer", "sdp": "v=0"})).as_str(), "another type"),
         (200, encoded(&json!({"type": "answer"})).as_str(), "is empty"),
     ] {
         let error = call.reply(status, &[], body).unwrap_err();
         assert!(error.contains(words), "{body}: {error}");
     }
+}
+
+#[test]
+fn what_a_server_says_reaches_no_sentence() {
+    // a URL may name a server that answers the relay and nobody else
+    let secret = "s3cret";
+    let bodies = [
+        secret.to_owned(),
+        json!({"k": secret}).to_string(),
+        json!(secret).to_string(),
+        json!({"result": secret}).to_string(),
+        json!({"type": secret, "sdp": secret}).to_string(),
+        encoded(&json!({"type": secret, "sdp": "v=0"})),
+        encoded(&json!(secret)),
+        json!({"access_token": {"a": secret}}).to_string(),
+        json!({"result": "ok", "signalingUrl": secret}).to_string(),
+    ];
+    for format in ["creality", "wyze", "milestone", "whep"] {
+        for (status, body) in
+            [200, 201, 400, 401, 404, 500].into_iter().flat_map(|s| bodies.iter().map(move |b| (s, b)))
+        {
+            let (mut call, _) = Exchange::begin(&format!("http://host/#format={format}"));
+            if let Err(error) = call.reply(status, &[], body) {
+                assert!(!error.contains(secret), "{format} {status} {body}: {error}");
+            }
+        }
+    }
+    let (mut call, _) = Exchange::begin("ws://host/#format=openipc");
+    let error = call.text(&json!({"reply": "webrtc_answer", "data": secret})).unwrap_err();
+    assert!(!error.contains(secret), "{error}");
 }
 
 #[test]
@@ -161,7 +191,7 @@ fn wyze() {
     let (mut call, steps) = Exchange::begin("http://bridge:5000/signaling/camera1?kvs#format=wyze");
     assert_eq!((request(&steps).method, request(&steps).place.path.as_str()), (Method::Get, "/signaling/camera1?kvs"));
     for (body, words) in [
-        ("{\"result\":\"cam not found\"}", "cam not found"),
+        ("{\"result\":\"cam not found\"}", "no channel"),
         ("{\"result\":\"ok\"}", "signalingUrl"),
         ("{\"result\":\"ok\",\"signalingUrl\":\"gopher://x\"}", "unsupported url"),
         ("<html>", "not the JSON"),
@@ -203,7 +233,7 @@ fn milestone() {
     let token = request(&steps);
     assert_eq!(token.place.path, "/api/IDP/connect/token");
     assert_eq!(token.body, "client_id=GrantValidatorClient&grant_type=password&username=a%20b&password=s%26p");
-    assert!(call.reply(400, &[], "{\"error\":\"invalid_grant\"}").unwrap_err().contains("invalid_grant"));
+    assert!(call.reply(400, &[], "{\"error\":\"invalid_grant\"}").unwrap_err().contains("#username or #password"));
     let steps = call.reply(200, &[], "{\"access_token\":\"t0k\"}").unwrap();
     let session = request(&steps);
     assert_eq!(

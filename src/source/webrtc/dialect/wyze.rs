@@ -31,8 +31,7 @@ impl Wyze {
     fn found(&mut self, body: &str) -> Steps {
         let channel: Channel = json(body, "the bridge's answer")?;
         if channel.result != "ok" {
-            let result: String = channel.result.chars().take(80).collect();
-            return Err(format!("the bridge has no channel to this camera: {result:?}"));
+            return Err("the bridge has no channel to this camera; its own page and log say more".into());
         }
         let place =
             Place::parse(&channel.signaling_url).map_err(|error| format!("the bridge's signalingUrl: {error}"))?;
