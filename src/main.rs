@@ -1,5 +1,6 @@
-//! `porthole`: arguments to command to exit code.
+//! `porthole`: from a command to its exit code.
 mod app;
+mod arguments;
 mod board;
 mod config;
 mod doctor;
@@ -15,46 +16,18 @@ mod share;
 mod source;
 mod stream;
 
-use lexopt::prelude::{Long, Short, Value, ValueExt};
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-const USAGE: &str = "\
-usage: porthole [-c CONFIG]...
-       porthole check [FILE]...
-       porthole doctor [-c CONFIG]... [URL]
-       porthole board
-
-  -c, --config CONFIG  a file, inline YAML in braces, or key.path=value; may be repeated, later ones win;
-                       without it porthole.yaml, then /etc/porthole.yaml
-  -v, --version        print the version
-  -h, --help           print this text
-
-check reads the configuration, prints what is wrong with it and starts nothing. It ends with 1 where something
-can't work, with 0 where there are warnings only.
-doctor asks the running relay why there is no picture, and prints what is wrong and what to do about it. The relay is
-the one of the configuration, else http://127.0.0.1:1984, or the one at URL. Exit code 0: nothing is wrong, 1: something
-is, 2: no relay answers.
-board prints what it recognises of this machine and which profile fits. Exit code 1: none does.
-";
+use arguments::{Command, USAGE};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{ExitCode, Stdio};
 
 /// Exit code of a command line that makes no sense.
 const EXIT_USAGE: u8 = 2;
 
-/// What the command line asks for.
-#[derive(Debug, PartialEq)]
-enum Command {
-    Run { config: Vec<String> },
-    Check { config: Vec<String> },
-    Doctor { config: Vec<String>, url: Option<String> },
-    Board,
-    Version,
-    Help,
-}
-
 fn main() -> ExitCode {
-    match command(std::env::args_os().skip(1)) {
-        Ok(Command::Run { config }) => run(&config),
+    match arguments::command(std::env::args_os().skip(1)) {
+        Ok(Command::Run { config, background: false }) => run(&config),
+        Ok(Command::Run { config, background: true }) => run_in_background(&config),
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Doctor { config, url }) => doctor(&config, url.as_deref()),
         Ok(Command::Board) => board(),
@@ -66,36 +39,11 @@ fn main() -> ExitCode {
             say(USAGE);
             ExitCode::SUCCESS
         }
-        Err(e) => {
-            complain(&format!("{e}\n\n{USAGE}"));
+        Err(sentence) => {
+            complain(&format!("{sentence}\n\n{USAGE}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
-}
-
-fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_args(arguments.into_iter().collect::<Vec<_>>());
-    let mut config = vec![];
-    let (mut checks, mut doctor, mut board, mut url) = (false, false, false, None);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('c') | Long("config") if !board => config.push(parser.value()?.string()?),
-            Short('v') | Long("version") => return Ok(Command::Version),
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Value(word) if word == "check" && !checks && !doctor && !board => checks = true,
-            Value(word) if word == "doctor" && !checks && !doctor && !board => doctor = true,
-            Value(word) if word == "board" && !checks && !doctor && !board && config.is_empty() => board = true,
-            Value(word) if doctor && url.is_none() => url = Some(word.string()?),
-            Value(file) if checks => config.push(file.string()?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(match (checks, doctor) {
-        (true, _) => Command::Check { config },
-        (_, true) => Command::Doctor { config, url },
-        _ if board => Command::Board,
-        _ => Command::Run { config },
-    })
 }
 
 fn run(arguments: &[String]) -> ExitCode {
@@ -117,6 +65,35 @@ fn run(arguments: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Leaves a relay running and ends. One that init started is in the background already, and init watches it.
+fn run_in_background(arguments: &[String]) -> ExitCode {
+    if std::os::unix::process::parent_id() <= 1 {
+        return run(arguments);
+    }
+    // Afterwards nobody sees what is wrong with the configuration.
+    if let Err(e) = config::load(arguments, &config::Edge::system()) {
+        complain(&format!("{e}\n"));
+        return ExitCode::FAILURE;
+    }
+    match in_background(arguments) {
+        Ok(process) => {
+            say(&format!("Running in daemon mode with PID: {process}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            complain(&format!("can't run in the background: {e}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The same program in a process group of its own, which a key in this terminal does not end.
+fn in_background(arguments: &[String]) -> io::Result<u32> {
+    let mut program = std::process::Command::new(std::env::current_exe()?);
+    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    Ok(program.args(arguments.iter().flat_map(|config| ["-c", config])).spawn()?.id())
 }
 
 fn check(arguments: &[String]) -> ExitCode {
@@ -164,50 +141,4 @@ fn say(text: &str) {
 fn complain(text: &str) {
     use std::io::Write;
     let _ = std::io::stderr().write_all(format!("porthole: {text}").as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(words: &[&str]) -> Result<Command, String> {
-        command(words.iter().map(OsString::from)).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn config_may_be_given_many_times_and_keeps_its_order() {
-        let config = vec!["a.yaml".to_owned(), "{api: {}}".into(), "api.listen=:1".into()];
-        let words = ["-c", "a.yaml", "--config={api: {}}", "--config", "api.listen=:1"];
-        assert_eq!(parsed(&words), Ok(Command::Run { config }));
-        assert_eq!(parsed(&[]), Ok(Command::Run { config: vec![] }));
-    }
-
-    #[test]
-    fn check_takes_files() {
-        assert_eq!(parsed(&["check", "a", "b"]), Ok(Command::Check { config: vec!["a".into(), "b".into()] }));
-    }
-
-    #[test]
-    fn doctor_takes_a_configuration_or_an_address() {
-        let (config, url) = (vec!["a".to_owned()], Some("printer.local".to_owned()));
-        assert_eq!(parsed(&["doctor", "-c", "a", "printer.local"]), Ok(Command::Doctor { config, url }));
-        assert_eq!(parsed(&["doctor"]), Ok(Command::Doctor { config: vec![], url: None }));
-        assert!(parsed(&["doctor", "a", "b"]).is_err());
-    }
-
-    #[test]
-    fn board_takes_nothing() {
-        assert_eq!(parsed(&["board"]), Ok(Command::Board));
-        assert!(parsed(&["board", "-c", "a"]).is_err() && parsed(&["-c", "a", "board"]).is_err());
-        assert!(parsed(&["board", "doctor"]).is_err());
-    }
-
-    #[test]
-    fn what_is_unknown_is_named() {
-        assert_eq!(parsed(&["--daemon"]), Err("invalid option '--daemon'".into()));
-        assert_eq!(parsed(&["-x"]), Err("invalid option '-x'".into()));
-        assert_eq!(parsed(&["file"]), Err("unexpected argument \"file\"".into()));
-        assert!(parsed(&["-c"]).is_err());
-        assert_eq!(parsed(&["-v"]), Ok(Command::Version));
-    }
 }

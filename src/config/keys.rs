@@ -119,27 +119,50 @@ fn key_text(key: &Value) -> Option<String> {
 
 /// Why the key at this path is not read, if so.
 fn unread(path: &[&str], key: &str, keys: &[&str]) -> Option<String> {
-    let in_log = path == ["log"];
-    if keys.contains(&key) || in_log && key == "level" {
+    if keys.contains(&key) || path == ["log"] && key == "level" {
         return None;
     }
-    let full = if path.is_empty() { key.to_owned() } else { format!("{}.{key}", path.join(".")) };
+    Some(foreign(path, key).unwrap_or_else(|| unknown(key, keys)))
+}
+
+/// What it means that a key of go2rtc is not part of this version.
+fn foreign(path: &[&str], key: &str) -> Option<String> {
+    let full = [path, &[key]].concat().join(".");
     if let Some((_, consequence)) = FOREIGN_KEYS.iter().find(|(foreign, _)| *foreign == full) {
         return Some((*consequence).to_owned());
     }
-    if path.is_empty() && FOREIGN_SECTIONS.contains(&key) {
-        return Some("this section of go2rtc is not part of this version, its settings have no effect".to_owned());
-    }
-    if in_log && LOG_FORMS.contains(&key) {
-        return Some("not part of this version, lines have one shape and go to standard output".to_owned());
-    }
-    if in_log && FOREIGN_SECTIONS.contains(&key) {
-        return Some("there is no such module in this version".to_owned());
-    }
-    Some(match nearest(key, keys) {
+    let message = match path {
+        [] if FOREIGN_SECTIONS.contains(&key) => {
+            "this section of go2rtc is not part of this version, its settings have no effect"
+        }
+        ["log"] if LOG_FORMS.contains(&key) => {
+            "not part of this version, lines have one shape and go to standard output"
+        }
+        ["log"] if FOREIGN_SECTIONS.contains(&key) => "there is no such module in this version",
+        _ => return None,
+    };
+    Some(message.to_owned())
+}
+
+fn unknown(key: &str, keys: &[&str]) -> String {
+    match nearest(key, keys) {
         Some(name) => format!("unknown key, did you mean \"{name}\"?"),
         None => format!("unknown key, known here: {}", keys.join(", ")),
-    })
+    }
+}
+
+/// The first step of a path that neither this version nor go2rtc knows, with what is known there.
+pub(super) fn unknown_step(path: &[&str]) -> Option<String> {
+    for (depth, key) in path.iter().enumerate() {
+        let above = &path[..depth];
+        if let Some(keys) = known(above)
+            && unread(above, key, keys).is_some()
+        {
+            let full = path[..=depth].join(".");
+            return foreign(above, key).is_none().then(|| format!("{full}: {}", unknown(key, keys)));
+        }
+    }
+    None
 }
 
 /// The name that was meant, if the difference is small enough for a typing error.

@@ -2,7 +2,7 @@
 use super::combinations::{self, Severity};
 use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
-use super::{Config, Error, https, place, substitute, webtorrent};
+use super::{Config, Error, https, keys, place, substitute, webtorrent};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -169,6 +169,20 @@ fn env_section(text: &str) -> BTreeMap<String, String> {
         env: BTreeMap<String, String>,
     }
     serde_yaml::from_str::<Env>(text).map(|found| found.env).unwrap_or_default()
+}
+
+/// Why the argument of a `-c` can't mean anything, if so. In a file a key that is not known may be another version's;
+/// on the command line it is a mistake, and a relay that runs on defaults instead would hide it.
+pub fn refusal(argument: &str) -> Option<String> {
+    if argument.trim().is_empty() {
+        return Some("expected a file, inline YAML in braces, or key.path=value".to_owned());
+    }
+    if argument.trim_start().starts_with('{') {
+        return None;
+    }
+    let (key, _) = key_value(argument)?;
+    let unknown = keys::unknown_step(&key.split('.').collect::<Vec<_>>())?;
+    Some(format!("{unknown} (a file of this name is written ./{argument})"))
 }
 
 /// `key.path=value`, unless it can only be a file name.

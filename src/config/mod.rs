@@ -15,7 +15,7 @@ mod values;
 #[cfg_attr(not(feature = "shares"), path = "webtorrent_absent.rs")]
 mod webtorrent;
 
-pub use load::{Edge, Loaded, line_of_key, load};
+pub use load::{Edge, Loaded, line_of_key, load, refusal};
 pub use save::save_stream;
 
 use crate::net::certificate::Given;
