@@ -1,7 +1,6 @@
 //! One YAML text: read, checked, and able to say where each of its keys stands.
 use super::parts::Root;
-use super::{Error, checks, keys, place};
-use serde_yaml::Value;
+use super::{Error, checks, keys, place, yaml};
 
 /// A text with a name.
 pub(super) struct Document {
@@ -25,17 +24,27 @@ impl Document {
     /// Reads the text. Wrong syntax and wrong types are errors; everything that is only not understood is a
     /// warning, so that a file written for another version still starts.
     pub(super) fn read(&self) -> Result<(Root, Vec<String>), Error> {
-        let root: Value = place::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        let root = yaml::value(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         if root.is_null() {
             return Ok((Root::default(), vec![]));
         }
         if !root.is_mapping() {
             return Err(self.error(Some((1, 1)), "expected sections such as \"streams:\" with keys below them"));
         }
-        let part: Root = place::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
+        let part: Root = yaml::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         let mut findings = keys::findings(&root);
+        findings.retain(|finding| !self.is_kept_for_aliases(finding));
         findings.extend(checks::findings(&part));
         Ok((part, findings.into_iter().map(|finding| self.line(&finding)).collect()))
+    }
+
+    /// A section of the operator's own, `common: &name`, that others refer to.
+    fn is_kept_for_aliases(&self, finding: &Finding) -> bool {
+        let [key] = &finding.path[..] else { return false };
+        let line = place::of_key(&self.text, &[key]).and_then(|(line, _)| self.text.lines().nth(line - 1));
+        let anchored =
+            line.and_then(|line| line.split_once(':')).is_some_and(|(_, value)| value.trim().starts_with('&'));
+        anchored && keys::unknown_step(&[key]).is_some()
     }
 
     /// Does this text speak of the key?
@@ -44,7 +53,10 @@ impl Document {
     }
 
     fn error(&self, at: Option<place::Place>, message: &str) -> Error {
-        Error::new(self.at(at, message))
+        let line = at.and_then(|(line, _)| self.text.lines().nth(line.checked_sub(1)?)).unwrap_or_default();
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let hint = if indent.contains('\t') { "; the line begins with a tab, indent it with spaces" } else { "" };
+        Error::new(self.at(at, &format!("{message}{hint}")))
     }
 
     /// What was found, with its place. A list that is written as a single value has no elements to point at.
@@ -137,7 +149,23 @@ mod tests {
         let text = error("api:\n  listen: ':1'\n streams: x\n");
         assert!(text.starts_with("porthole.yaml:3:"), "{text}");
         let text = error("api:\n\tlisten: 1\n");
-        assert!(text.starts_with("porthole.yaml:2:1: "), "{text}");
+        assert!(text.starts_with("porthole.yaml:2:1: ") && text.ends_with("indent it with spaces"), "{text}");
+    }
+
+    #[test]
+    fn streams_behind_a_merge_key_are_read_and_the_section_that_they_stand_in_is_no_mistake() {
+        let read = |text: &str| Document::file("porthole.yaml", text).read().unwrap();
+        let (root, warnings) = read("common: &c\n  x: \"test:\"\nstreams:\n  <<: *c\n  a: \"test:\"\n");
+        assert_eq!(root.streams.unwrap().into_keys().collect::<Vec<_>>(), ["a", "x"]);
+        assert_eq!(warnings, Vec::<String>::new());
+        let (_, warnings) = read("base: &b {lisen: ':1'}\napi:\n  <<: *b\n");
+        assert_eq!(warnings, ["porthole.yaml:2:1: api.lisen: unknown key, did you mean \"listen\"?"]);
+        let (_, warnings) = read("commons: {x: 1}\n");
+        assert_eq!(warnings.len(), 1, "nothing refers to it");
+        assert_eq!(
+            error("base: &b {listen: [1]}\napi: {<<: *b}\n"),
+            "porthole.yaml: api.listen: expected \":port\", \"address:port\" or an empty string, found a list"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use super::combinations::{self, Severity};
 use super::document::{Document, Finding};
 use super::parts::{Merge, Root};
-use super::{Config, Error, https, keys, place, substitute, webtorrent};
+use super::{Config, Error, https, keys, place, substitute, text, webtorrent, yaml};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -29,7 +29,7 @@ impl Edge<'static> {
     /// The real one.
     pub fn system() -> Self {
         Self {
-            read: &read_bounded,
+            read: &text::read,
             variable: &|name| std::env::var(name).ok(),
             memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_memory(&text)),
             interfaces: Some(crate::net::interfaces::names()),
@@ -96,7 +96,7 @@ fn told(documents: &[Document], finding: &Finding) -> String {
 
 /// The line on which a key of a file stands, for messages about settings that are in force.
 pub fn line_of_key(path: &Path, key: &[&str]) -> Option<usize> {
-    place::of_key(&read_bounded(path).ok()?, key).map(|(line, _)| line)
+    place::of_key(&text::read(path).ok()?, key).map(|(line, _)| line)
 }
 
 struct Loading<'e> {
@@ -142,11 +142,12 @@ impl Loading<'_> {
     }
 
     fn text(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let text = text.strip_prefix(text::BYTE_ORDER_MARK).unwrap_or(text);
         let own = env_section(text);
-        let text = substitute::variables(text, |variable| {
+        let filled = substitute::variables(text, |variable| {
             own.get(variable).cloned().or_else(|| self.credential(variable)).or_else(|| (self.edge.variable)(variable))
         });
-        self.lay(Document::file(name, &text))?;
+        self.lay(Document::file(name, &filled))?;
         if self.path.is_none() {
             self.path = absolute(name).ok();
         }
@@ -168,7 +169,7 @@ fn env_section(text: &str) -> BTreeMap<String, String> {
         #[serde(default)]
         env: BTreeMap<String, String>,
     }
-    serde_yaml::from_str::<Env>(text).map(|found| found.env).unwrap_or_default()
+    yaml::read::<Env>(text).map(|found| found.env).unwrap_or_default()
 }
 
 /// Why the argument of a `-c` can't mean anything, if so. In a file a key that is not known may be another version's;
@@ -222,16 +223,6 @@ pub(super) fn quoted(text: &str) -> String {
         }
     }
     out
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_FILE} bytes")));
-    }
-    Ok(text)
 }
 
 /// `MemTotal` of /proc/meminfo in bytes.
@@ -326,6 +317,20 @@ mod tests {
         assert_eq!(loaded.warnings.len(), 1);
         let error = load_from(&["/new.yaml", "/second.yaml"], &[]).unwrap_err().to_string();
         assert!(error.starts_with("/second.yaml: can't be read"), "{error}");
+    }
+
+    #[test]
+    fn a_file_saved_on_windows_is_read_and_its_places_are_right() {
+        let loaded = load_from(&["/a.yaml"], &[("/a.yaml", "\u{feff}streams:\r\n  a: \"test:\"\r\n")]).unwrap();
+        assert_eq!((loaded.config.streams["a"].sources.len(), loaded.warnings.len()), (1, 0));
+        let error = load_from(&["/a.yaml"], &[("/a.yaml", "\u{feff}api: 5\r\n")]).unwrap_err().to_string();
+        assert!(error.starts_with("/a.yaml:1:6: "), "{error}");
+    }
+
+    #[test]
+    fn variables_of_a_file_with_a_merge_key_are_found() {
+        let text = "secrets: &s {A: x}\nenv: {<<: *s, B: y}\nstreams: {s: ['${A}', '${B}']}\n";
+        assert_eq!(load_from(&["/a.yaml"], &[("/a.yaml", text)]).unwrap().config.streams["s"].sources, ["x", "y"]);
     }
 
     #[test]

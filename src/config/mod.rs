@@ -2,6 +2,7 @@
 mod checks;
 mod combinations;
 mod document;
+mod edit;
 mod https;
 mod ice;
 mod keys;
@@ -11,9 +12,11 @@ mod place;
 mod save;
 pub mod scheme;
 mod substitute;
+mod text;
 mod values;
 #[cfg_attr(not(feature = "shares"), path = "webtorrent_absent.rs")]
 mod webtorrent;
+mod yaml;
 
 pub use load::{Edge, Loaded, line_of_key, load, refusal};
 pub use save::save_stream;

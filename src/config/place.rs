@@ -1,6 +1,6 @@
 //! Where in a text a key or value stands. YAML values carry no positions once they are read, but an
 //! error that is raised while reading does; so a reader that fails on purpose at the wanted place finds it.
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
@@ -89,11 +89,6 @@ impl Visitor<'_> for Key<'_> {
             None => Ok(matches),
         }
     }
-}
-
-/// Reads the text as `T`, with the place of the error if there is one.
-pub(super) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, (Option<Place>, serde_yaml::Error)> {
-    serde_yaml::from_str(text).map_err(|e| (e.location().map(|at| (at.line(), at.column())), e))
 }
 
 #[cfg(test)]
