@@ -26,6 +26,9 @@ impl Engine {
             Command::Probe { name, video, audio, microphone, reply } => {
                 self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
             }
+            Command::MayPut { name, sources, scope, reply } => {
+                drop(reply.send(self.may_put(&name, &sources, scope)));
+            }
             Command::PutStream { name, sources, scope, policy, reply } => {
                 drop(reply.send(self.put_stream(&name, sources, scope, policy, now)));
             }

@@ -275,6 +275,19 @@ impl Engine {
         Err(Error::new(ErrorKind::CodecMismatch, message))
     }
 
+    /// Fails where [`Self::put_stream`] would.
+    pub(super) fn may_put(&self, name: &str, sources: &[String], scope: Scope) -> Result<(), Error> {
+        // What is a source already was allowed to somebody.
+        let there: Vec<&str> = self.streams.get(name).into_iter().flat_map(Stream::sources).collect();
+        for url in sources.iter().filter(|url| !there.contains(&url.as_str())) {
+            source::check_scope(url, scope).map_err(|barred| Error::new(ErrorKind::BadRequest, barred))?;
+        }
+        if self.streams.contains_key(name) || self.streams.len() < MAX_STREAMS {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Full, format!("there are {MAX_STREAMS} streams already; delete one first")))
+    }
+
     /// `scope`: where sources that are new may lead. Without a policy a stream that there is keeps its own.
     pub(super) fn put_stream(
         &mut self,
@@ -284,18 +297,7 @@ impl Engine {
         policy: Option<PublisherPolicy>,
         now: Instant,
     ) -> Result<(), Error> {
-        // What is a source already was allowed to somebody.
-        let there: Vec<&str> = self.streams.get(name).into_iter().flat_map(Stream::sources).collect();
-        let new = sources.iter().filter(|url| !there.contains(&url.as_str()));
-        for url in new {
-            source::check_scope(url, scope).map_err(|barred| Error::new(ErrorKind::BadRequest, barred))?;
-        }
-        if !self.streams.contains_key(name) && self.streams.len() >= MAX_STREAMS {
-            return Err(Error::new(
-                ErrorKind::Full,
-                format!("there are {MAX_STREAMS} streams already; delete one first"),
-            ));
-        }
+        self.may_put(name, &sources, scope)?;
         let stream = self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(name, Vec::new()));
         stream.policy = policy.unwrap_or(if stream.deleted { PublisherPolicy::default() } else { stream.policy });
         stream.deleted = false;

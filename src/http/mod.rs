@@ -149,7 +149,14 @@ impl Front {
             }
         }
         let (inner, inbound) = Inner::start()?;
-        let app = Arc::new(App { relay, services, tls, frame_origins, refusals: Refusals::default() });
+        let app = Arc::new(App {
+            relay,
+            services,
+            tls,
+            frame_origins,
+            refusals: Refusals::default(),
+            changes: Default::default(),
+        });
         let slots = Arc::default();
         let gate = Gate { limits, policy, allow, inner, app, slots, refusals: Arc::new(Semaphore::new(REFUSALS)) };
         Ok(Front { listeners, gate: Arc::new(gate), inbound })

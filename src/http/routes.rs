@@ -20,6 +20,8 @@ pub struct App {
     pub frame_origins: Vec<String>,
     /// Whom the gate turned away, for the doctor.
     pub refusals: Refusals,
+    /// Changes of streams happen one after the other: each is one of the file and one of the engine.
+    pub changes: tokio::sync::Mutex<()>,
 }
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.

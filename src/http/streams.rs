@@ -57,10 +57,15 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     if let Err(text) = sources.iter().try_for_each(|source| source_allowed_from_network(source)).and(check_name(name)) {
         return Response::text(400, text);
     }
-    if let Err(error) = app.relay.put_stream(name, sources.clone(), Scope::of_client(request.peer.ip())).await {
+    let scope = Scope::of_client(request.peer.ip());
+    let _turn = app.changes.lock().await;
+    if let Err(error) = app.relay.may_put(name, sources.clone(), scope).await {
         return response(&error, Door::Compat);
     }
-    save(app, name.to_owned(), Some(sources)).await
+    if let Err(refusal) = save(app, name.to_owned(), Some(sources.clone())).await {
+        return refusal;
+    }
+    done(app.relay.put_stream(name, sources, scope).await)
 }
 
 /// Points a stream at another source; not written to the file, as in go2rtc.
@@ -72,30 +77,37 @@ async fn patch(app: &App, request: &Request, src: &str) -> Response {
     if let Err(text) = checked {
         return Response::text(400, format!("{text} (one stream cannot stand for another one here)"));
     }
-    match app.relay.put_stream(name, vec![src.to_owned()], Scope::of_client(request.peer.ip())).await {
-        Ok(()) => Response::new(200),
-        Err(error) => response(&error, Door::Compat),
-    }
+    let _turn = app.changes.lock().await;
+    done(app.relay.put_stream(name, vec![src.to_owned()], Scope::of_client(request.peer.ip())).await)
 }
 
 async fn delete(app: &App, src: &str) -> Response {
+    let _turn = app.changes.lock().await;
+    if let Err(refusal) = save(app, src.to_owned(), None).await {
+        return refusal;
+    }
     match app.relay.delete_stream(src).await {
         // go2rtc knows no 404 here: the stream is gone, that was the wish.
-        Ok(()) | Err(Error { kind: ErrorKind::NotFound, .. }) => save(app, src.to_owned(), None).await,
-        Err(error) => response(&error, Door::Compat),
+        Err(Error { kind: ErrorKind::NotFound, .. }) => Response::new(200),
+        deleted => done(deleted),
     }
 }
 
-/// Writes the change to the configuration file, on a thread that may wait for the disk.
-async fn save(app: &App, name: String, sources: Option<Vec<String>>) -> Response {
-    let Some(saver) = app.services.saver.clone() else {
-        return Response::text(400, "config file disabled");
-    };
-    let saved = tokio::task::spawn_blocking(move || saver(&name, sources.as_deref())).await;
-    match saved {
-        Ok(Ok(())) => Response::new(200),
-        Ok(Err(text)) => Response::text(400, text),
-        Err(_) => Response::text(500, "the configuration file could not be written; the log says more"),
+/// Writes the change to the configuration file, on a thread that may wait for the disk. Comes before the change itself,
+/// because the file may refuse it, and a refused change is none. Without a file changes last until the next start, as
+/// the log says.
+async fn save(app: &App, name: String, sources: Option<Vec<String>>) -> Result<(), Response> {
+    let Some(saver) = app.services.saver.clone() else { return Ok(()) };
+    match tokio::task::spawn_blocking(move || saver(&name, sources.as_deref())).await {
+        Ok(saved) => saved.map_err(|text| Response::text(400, text)),
+        Err(_) => Err(Response::text(500, "the configuration file could not be written; the log says more")),
+    }
+}
+
+fn done(result: Result<(), Error>) -> Response {
+    match result {
+        Ok(()) => Response::new(200),
+        Err(error) => response(&error, Door::Compat),
     }
 }
 

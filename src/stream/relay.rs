@@ -169,6 +169,13 @@ pub enum Command {
         microphone: Option<String>,
         reply: oneshot::Sender<Result<Value, Error>>,
     },
+    /// May a stream of this name be put, with these sources?
+    MayPut {
+        name: String,
+        sources: Vec<String>,
+        scope: Scope,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
     /// Creates or replaces a stream (sources already checked by the front); `scope` says where those that are new may lead.
     /// Without a policy it keeps its own.
     PutStream {
@@ -277,6 +284,11 @@ impl Relay {
         microphone: Option<String>,
     ) -> Result<Value, Error> {
         self.ask(|reply| Command::Probe { name: name.to_owned(), video, audio, microphone, reply }).await
+    }
+
+    /// Fails with what [`Self::put_stream`] would fail with, and changes nothing.
+    pub async fn may_put(&self, name: &str, sources: Vec<String>, scope: Scope) -> Result<(), Error> {
+        self.ask(|reply| Command::MayPut { name: name.to_owned(), sources, scope, reply }).await
     }
 
     /// Makes or changes a stream at somebody's wish; `scope` says where sources that are new may lead.

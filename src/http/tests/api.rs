@@ -101,7 +101,7 @@ async fn home_assistant_puts_its_three_sources() {
     let log = saved.clone();
     let saver: crate::http::Saver = Arc::new(move |name, sources| {
         log.lock().unwrap().push(format!("{name} {sources:?}"));
-        if name == "broken" { Err("porthole.yaml: read-only file system".into()) } else { Ok(()) }
+        Ok(())
     });
     let services = Services { saver: Some(saver), ..Services::default() };
     let world = world_with(Limits::default(), Api::default(), services).await;
@@ -112,18 +112,47 @@ async fn home_assistant_puts_its_three_sources() {
     assert_eq!(world.asked(), [format!("put camera.x {sources}")]);
     assert_eq!(status(&world.ask("DELETE /api/streams?src=camera.x", "", "").await), 200);
     assert_eq!(status(&world.ask("DELETE /api/streams?src=never-was", "", "").await), 200);
-    let answer = world.ask("PUT /api/streams?name=broken&src=test:", "", "").await;
-    assert_eq!((status(&answer), body(&answer)), (400, "porthole.yaml: read-only file system\n"));
     let saved = saved.lock().unwrap();
     assert_eq!(saved[0], format!("camera.x Some({sources})"));
     assert_eq!(saved[1], "camera.x None");
 }
 
 #[tokio::test]
-async fn without_a_file_the_stream_is_made_and_the_caller_told() {
+async fn a_refused_change_changes_neither_the_streams_nor_the_file() {
+    let saved = Arc::new(Mutex::new(Vec::new()));
+    let log = saved.clone();
+    let saver: crate::http::Saver = Arc::new(move |name, sources| match name {
+        "cam" => Err("porthole.yaml: read-only file system".into()),
+        "panics" => panic!("as a test"),
+        _ => {
+            log.lock().unwrap().push(format!("{name} {sources:?}"));
+            Ok(())
+        }
+    });
+    let services = Services { saver: Some(saver), ..Services::default() };
+    let world = world_with(Limits::default(), Api::default(), services).await;
+    for (line, expected) in [
+        ("PUT /api/streams?name=cam&src=test:", 400),
+        ("DELETE /api/streams?src=cam", 400),
+        ("PUT /api/streams?name=panics&src=test:", 500),
+        ("PUT /api/streams?name=one-too-many&src=test:", 503),
+        ("PUT /api/streams?name=a&src=test:&src=exec:ls", 400),
+        ("PATCH /api/streams?name=cam&src=exec:ls", 400),
+        ("PATCH /api/streams?src=test:", 400),
+        ("POST /api/streams?dst=cam&src=test:", 501),
+    ] {
+        assert_eq!(status(&world.ask(line, "", "").await), expected, "{line}");
+    }
+    let answer = world.ask("PUT /api/streams?name=cam&src=test:", "", "").await;
+    assert_eq!(body(&answer), "porthole.yaml: read-only file system\n");
+    assert!(world.asked().is_empty(), "{:?}", world.asked());
+    assert!(saved.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_file_a_stream_is_made_until_the_next_start() {
     let world = world().await;
-    let answer = world.ask("PUT /api/streams?src=test:", "", "").await;
-    assert_eq!((status(&answer), body(&answer)), (400, "config file disabled\n"));
+    assert_eq!(status(&world.ask("PUT /api/streams?src=test:", "", "").await), 200);
     assert_eq!(world.asked(), [r#"put test: ["test:"]"#]);
     assert_eq!(status(&world.ask("PATCH /api/streams?name=a&src=rtsp://b", "", "").await), 200);
     assert_eq!(status(&world.ask("PATCH /api/streams?src=rtsp://b", "", "").await), 400);
