@@ -374,10 +374,10 @@ def test_an_ipv6_address_is_told_only_when_it_is_usable(start_relay, network):
 
 def test_check_prints_every_contradiction_with_its_place_and_ends_with_1(tmp_path):
     file = tmp_path / "p.yaml"
-    file.write_text("webrtc:\n  listen: ':8555'\n  candidates:\n    - stun:8555\n  filters:\n    udp_ports: [50000, 50100]\n    network: [udp4]\n  ice_servers: []\n")
+    file.write_text("webrtc:\n  listen: ':8555'\n  candidates:\n    - stun:8555\n  filters:\n    udp_ports: [50000, 50100]\n    network: [udp4]\n    ips: []\n  ice_servers: []\n")
     check = subprocess.run([BINARY, "check", str(file)], capture_output=True, text=True, check=False)
     assert check.returncode == 1
-    for place in (":4:7: webrtc.candidates.0: ", ":6:5: webrtc.filters.udp_ports: ", ":7:5: webrtc.filters.network: unknown key"):
+    for place in (":4:7: webrtc.candidates.0: ", ":6:5: webrtc.filters.udp_ports: ", ":7:5: webrtc.filters.network: unknown key", ":8:5: webrtc.filters.ips: "):
         assert f"{file}{place}" in check.stderr, check.stderr
-    file.write_text("webrtc:\n  filters:\n    network: [udp4]\n")
+    file.write_text(file.read_text().replace("    ips: []\n", ""))
     assert subprocess.run([BINARY, "check", str(file)], capture_output=True, check=False).returncode == 0

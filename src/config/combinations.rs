@@ -9,9 +9,9 @@ use crate::net::policy::Policy;
 /// How sure it is that something won't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// Something is not used, or works on another machine only.
+    /// Something is not used, or only at another time or place; the rest works.
     Warning,
-    /// What was asked for can't be had.
+    /// What was asked for can't be had anywhere. Files that go2rtc takes and that work here must not come to this.
     Error,
 }
 
@@ -51,7 +51,7 @@ fn ports(webrtc: &Webrtc, listen: &Listen, found: &mut Findings) {
             webrtc.listen,
             webrtc.listen.trim_end_matches("/udp")
         );
-        found.filter(Severity::Error, "udp_ports", message);
+        found.filter(Severity::Warning, "udp_ports", message);
     }
 }
 
@@ -91,9 +91,10 @@ fn leftovers(webrtc: &Webrtc, listen: &Listen, found: &mut Findings) {
     let alone = webrtc.candidates.is_empty() && webrtc.ice_servers.as_ref().is_none_or(Vec::is_empty);
     let usable = |ip: &std::net::IpAddr| listen.covers(*ip) && ips.as_ref().is_none_or(|ips| ips.contains(ip));
     if alone && !told.iter().any(usable) {
-        let message =
-            "no address is left that peers could be told; add one to webrtc.candidates, such as 192.168.1.2:8555";
-        found.filter(Severity::Error, "candidates", message);
+        // The relay asks the addresses that peers tell, too.
+        let message = "no address is left that peers could be told, only those connect whose own address this machine \
+                       reaches; add one to webrtc.candidates, such as 192.168.1.2:8555";
+        found.filter(Severity::Warning, "candidates", message);
     }
 }
 
@@ -119,7 +120,7 @@ fn candidates(webrtc: &Webrtc, policy: &Policy, found: &mut Findings) {
                 "{entry:?} asks a STUN server for the public address, and webrtc.ice_servers names none; \
                  add urls: [\"stun:stun.l.google.com:19302\"] there, or write the address itself"
             );
-            found.candidate(Severity::Error, index, message);
+            found.candidate(Severity::Warning, index, message);
         } else if policy.never_told(index) {
             let message = format!(
                 "{entry:?} is never told to anybody, because webrtc.listen {:?} and webrtc.filters.networks leave no \
@@ -133,15 +134,13 @@ fn candidates(webrtc: &Webrtc, policy: &Policy, found: &mut Findings) {
 
 fn unknown_interfaces(wanted: &[String], machine: &[String], found: &mut Findings) {
     let known: Vec<&str> = machine.iter().map(String::as_str).collect();
-    let missing: Vec<&String> = wanted.iter().filter(|name| !machine.contains(name)).collect();
-    // One that is there serves; the others may be plugged in later.
-    let severity = if missing.len() == wanted.len() { Severity::Error } else { Severity::Warning };
-    for name in missing {
+    // It may be plugged in later, or the file is checked on another machine.
+    for name in wanted.iter().filter(|name| !machine.contains(name)) {
         let hint = match nearest(name, &known) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("there are {}", known.join(", ")),
         };
-        found.filter(severity, "interfaces", format!("this machine has no interface {name:?} now, {hint}"));
+        found.filter(Severity::Warning, "interfaces", format!("this machine has no interface {name:?} now, {hint}"));
     }
 }
 
@@ -165,22 +164,28 @@ mod tests {
         loaded.errors[0].clone()
     }
 
-    #[test]
-    fn a_port_range_beside_a_fixed_udp_port_is_an_error_that_says_what_to_write() {
-        let error = one_error("webrtc:\n  listen: ':8555/udp'\n  filters:\n    udp_ports: [50000, 50100]\n");
-        assert!(error.starts_with("p.yaml:4:5: webrtc.filters.udp_ports: has no effect"), "{error}");
-        assert!(error.contains("\":8555/tcp\""), "{error}");
-        assert!(loaded("webrtc: {listen: ':8555/tcp', filters: {udp_ports: [1, 2]}}").errors.is_empty());
-        assert!(loaded("webrtc: {listen: '', filters: {udp_ports: [1, 2]}}").errors.is_empty());
+    fn one_warning(yaml: &str) -> String {
+        let loaded = loaded(yaml);
+        assert_eq!((loaded.errors.len(), loaded.warnings.len()), (0, 1), "{yaml}: {loaded:?}");
+        loaded.warnings[0].clone()
     }
 
     #[test]
-    fn a_public_address_without_a_server_to_ask_is_an_error_at_its_entry() {
-        let error = one_error("webrtc:\n  candidates:\n    - 1.2.3.4:8555\n    - stun:8555\n  ice_servers: []\n");
-        assert!(error.starts_with("p.yaml:4:7: webrtc.candidates.1: \"stun:8555\" asks a STUN server"), "{error}");
-        assert!(loaded("webrtc: {candidates: stun:8555}").errors.is_empty(), "the usual servers are asked");
+    fn a_port_range_beside_a_fixed_udp_port_is_a_warning_that_says_what_to_write() {
+        let warning = one_warning("webrtc:\n  listen: ':8555/udp'\n  filters:\n    udp_ports: [50000, 50100]\n");
+        assert!(warning.starts_with("p.yaml:4:5: webrtc.filters.udp_ports: has no effect"), "{warning}");
+        assert!(warning.contains("\":8555/tcp\""), "{warning}");
+        assert!(loaded("webrtc: {listen: ':8555/tcp', filters: {udp_ports: [1, 2]}}").warnings.is_empty());
+        assert!(loaded("webrtc: {listen: '', filters: {udp_ports: [1, 2]}}").warnings.is_empty());
+    }
+
+    #[test]
+    fn a_public_address_without_a_server_to_ask_is_a_warning_at_its_entry() {
+        let warning = one_warning("webrtc:\n  candidates:\n    - 1.2.3.4:8555\n    - stun:8555\n  ice_servers: []\n");
+        assert!(warning.starts_with("p.yaml:4:7: webrtc.candidates.1: \"stun:8555\" asks a STUN server"), "{warning}");
+        assert!(loaded("webrtc: {candidates: stun:8555}").warnings.is_empty(), "the usual servers are asked");
         let asked = loaded("webrtc: {candidates: ['stun:8555'], ice_servers: [{urls: 'stun:a:1'}]}");
-        assert!(asked.errors.is_empty(), "{asked:?}");
+        assert!(asked.warnings.is_empty(), "{asked:?}");
     }
 
     #[test]
@@ -193,23 +198,29 @@ mod tests {
             ("{filters: {ips: []}}", "ips"),
             ("{listen: '10.0.0.1:1', filters: {ips: [10.0.0.2]}}", "ips"),
             ("{filters: {interfaces: [eth0], exclude_interfaces: ['eth*']}}", "exclude_interfaces"),
-            ("{filters: {candidates: []}}", "candidates"),
-            ("{filters: {candidates: [10.0.0.1], ips: [10.0.0.2]}}", "candidates"),
         ] {
             let error = one_error(&format!("webrtc: {yaml}"));
             assert!(error.contains(&format!(": webrtc.filters.{at}: ")), "{yaml}: {error}");
         }
-        assert!(loaded("webrtc: {candidates: ['1.2.3.4:1'], filters: {candidates: []}}").errors.is_empty());
+    }
+
+    #[test]
+    fn filters_that_leave_no_address_to_tell_are_a_warning_because_the_relay_asks_too() {
+        for yaml in ["{candidates: []}", "{candidates: [10.0.0.1], ips: [10.0.0.2]}"] {
+            let warning = one_warning(&format!("webrtc: {{filters: {yaml}}}"));
+            assert!(warning.contains(": webrtc.filters.candidates: no address is left"), "{yaml}: {warning}");
+        }
+        assert!(loaded("webrtc: {candidates: ['1.2.3.4:1'], filters: {candidates: []}}").warnings.is_empty());
     }
 
     #[test]
     fn an_interface_that_is_not_there_gets_the_nearest_name() {
-        let error = one_error("webrtc:\n  filters:\n    interfaces: [eht0]\n");
+        let warning = one_warning("webrtc:\n  filters:\n    interfaces: [eht0]\n");
         assert_eq!(
-            error,
+            warning,
             "p.yaml:3:5: webrtc.filters.interfaces: this machine has no interface \"eht0\" now, did you mean \"eth0\"?"
         );
-        let none = one_error("webrtc: {filters: {interfaces: [tailscale0]}}");
+        let none = one_warning("webrtc: {filters: {interfaces: [tailscale0]}}");
         assert!(none.ends_with("there are lo, eth0, wlan0"), "{none}");
         let some = loaded("webrtc: {filters: {interfaces: [eth0, wlan1]}}");
         assert!(some.errors.is_empty() && some.warnings[0].ends_with("did you mean \"wlan0\"?"), "{some:?}");

@@ -24,11 +24,8 @@ pub(super) fn findings(config: &Config, read: &dyn Fn(&Path) -> io::Result<Strin
         say(Severity::Error, key, message);
     }
     if given && api.tls == TlsMode::Auto {
-        say(
-            Severity::Error,
-            "tls",
-            "has no effect beside a certificate of your own; remove it, or api.tls_cert".into(),
-        );
+        let message = "has no effect beside a certificate of your own; remove it, or api.tls_cert";
+        say(Severity::Warning, "tls", message.into());
     }
     #[cfg(not(feature = "tls"))]
     if api.tls == TlsMode::Auto {
@@ -104,13 +101,17 @@ mod tests {
             ("api:\n  tls_cert: b.crt\n  tls_key: a.key\n", "p.yaml:2:3: api.tls_cert: b.crt can't be read"),
             ("api:\n  tls_cert: text\n  tls_key: a.key\n", "p.yaml:2:3: api.tls_cert: holds no certificate"),
             ("api:\n  tls_cert: a.crt\n  tls_key: text\n", "p.yaml:3:3: api.tls_key: holds no private key"),
-            ("api:\n  tls_cert: a.crt\n  tls_key: a.key\n  tls: auto\n", "p.yaml:4:3: api.tls: has no effect beside"),
             ("api:\n  tls_listen: ':443'\n", "p.yaml:2:3: api.tls_listen: there is no certificate for it"),
         ] {
             let (errors, warnings) = checked(yaml);
             assert_eq!((errors.len(), warnings.len()), (1, 0), "{yaml}: {errors:?} {warnings:?}");
             assert!(errors[0].starts_with(start), "{}", errors[0]);
         }
+        let (errors, warnings) = checked("api:\n  tls_cert: a.crt\n  tls_key: a.key\n  tls: auto\n");
+        assert!(
+            errors.is_empty() && warnings[0].starts_with("p.yaml:4:3: api.tls: has no effect beside"),
+            "{warnings:?}"
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 mod checks;
 mod combinations;
 mod document;
+#[cfg(test)]
+mod documented;
 mod edit;
 mod https;
 mod ice;
