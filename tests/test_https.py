@@ -3,6 +3,7 @@
 import datetime
 import glob
 import http.client
+import ipaddress
 import json
 import os
 import pathlib
@@ -190,15 +191,57 @@ def test_the_certificate_is_one_that_phones_take_and_the_authority_can_vouch_for
     assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(ca=True, path_length=0)
     constraints = authority.extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical
-    # whoever has the key makes a certificate for a bank: OpenSSL does not take it
+    assert list(authority.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    assert tls(relay)["authority"]["servers_only"] is True
+    # whoever has the key makes certificates for a bank, for mail, for clients and programs: OpenSSL does not take them
+    lan, usages = x509.DNSName("kitchen.lan"), x509.ExtendedKeyUsageOID
+    forgeries = [
+        (lan, usages.SERVER_AUTH, "sslserver", True),
+        (x509.DNSName("bank.example"), usages.SERVER_AUTH, "sslserver", False),
+        (x509.IPAddress(ipaddress.ip_address("8.8.8.8")), usages.SERVER_AUTH, "sslserver", False),
+        (x509.RFC822Name("me@bank.example"), usages.SERVER_AUTH, "sslserver", False),
+        (x509.RFC822Name("me@bank.example"), usages.EMAIL_PROTECTION, "smimesign", False),
+        (x509.UniformResourceIdentifier("https://bank.example/me"), usages.SERVER_AUTH, "any", False),
+        (x509.UniformResourceIdentifier("https://kitchen.lan/me"), usages.SERVER_AUTH, "any", False),
+        (lan, usages.CLIENT_AUTH, "sslclient", False),
+        (lan, usages.EMAIL_PROTECTION, "smimesign", False),
+    ]
+    for name, usage, purpose, taken in forgeries:
+        verified = forged(state, name, usage, purpose)
+        said = verified.stdout + verified.stderr
+        assert (verified.returncode == 0) == taken, (name, purpose, said)
+        assert taken or re.search("permitted subtree violation|unsuitable certificate purpose", said), said
+
+
+def forged(state, name, usage, purpose):
+    """What OpenSSL says to a certificate that somebody with the authority's key made."""
+    authority = x509.load_pem_x509_certificate((state / "ca.crt").read_bytes())
     key = serialization.load_pem_private_key((state / "ca.key").read_bytes(), None)
-    for name, taken in (("kitchen.lan", True), ("bank.example", False)):
-        builder = x509.CertificateBuilder(authority.subject, leaf.subject, key.public_key(), x509.random_serial_number(), leaf.not_valid_before_utc, leaf.not_valid_after_utc)
-        forged = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False).sign(key, hashes.SHA256())
-        path = state / "forged.crt"
-        path.write_bytes(forged.public_bytes(serialization.Encoding.PEM))
-        verified = subprocess.run(["openssl", "verify", "-CAfile", state / "ca.crt", path], capture_output=True, text=True, check=False)
-        assert (verified.returncode == 0) == taken, (name, verified.stdout + verified.stderr)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")])
+    builder = x509.CertificateBuilder(authority.subject, subject, key.public_key(), x509.random_serial_number(), now - datetime.timedelta(1), now + datetime.timedelta(90))
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    path = state / "forged.crt"
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    try:
+        return subprocess.run(["openssl", "verify", "-purpose", purpose, "-CAfile", state / "ca.crt", path], capture_output=True, text=True, check=False)
+    finally:
+        path.unlink()
+
+
+def test_an_authority_of_an_older_version_is_kept_and_its_operator_told(porthole, state):
+    """Devices trust it; a new one behind their back would lock them all out."""
+    authority, key = certificate("Porthole on older 123456")
+    key = serialization.load_pem_private_key(key.encode(), None)
+    old = authority, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    state.mkdir(mode=0o700, parents=True)
+    for name, text in zip(("ca.crt", "ca.key"), old):
+        (state / name).write_text(text)
+        (state / name).chmod(0o600)
+    relay = porthole(CAMERA, api={"tls": "auto"})
+    assert (state / "ca.crt").read_text() == old[0] and tls(relay)["authority"]["servers_only"] is False
+    assert "the authority may vouch for more than servers" in relay.log() and f"remove {state}" in relay.log()
 
 
 def test_a_new_host_name_brings_a_new_certificate_of_the_same_authority(porthole, state):

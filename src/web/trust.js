@@ -54,6 +54,7 @@ function show(tls) {
     ['SHA-256', tls.authority.fingerprint],
     ['Certificate', `until ${day(tls.not_after)}, made anew by itself`],
     ['Names', tls.names.join(', ')],
+    ...(tls.authority.servers_only ? [] : [['Made by an older version', 'it may vouch for more than servers; the relay’s log says how to get a new one']]),
     ...(tls.left_out.length ? [['Left out', `${tls.left_out.join(', ')}: not local, and not known when the authority was made`]] : []),
   ]);
   $('steps').hidden = false;

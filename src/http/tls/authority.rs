@@ -1,13 +1,13 @@
 //! An authority of this machine's own, for a network on which no public one can vouch for anybody, and the certificates
-//! that it makes. Devices are told to trust it, so it may vouch for names of local networks only: whoever steals its key
-//! can pretend to be this machine, and not somebody's bank.
-use super::facts::{Facts, Permitted};
+//! that it makes. Devices are told to trust it, so it may vouch for servers on local networks only: whoever steals its key
+//! can pretend to be this machine, and not somebody's bank, and signs neither mail nor programs.
+use super::constraints;
+use super::facts::Facts;
 use super::names::{Names, first_label};
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
-use std::net::IpAddr;
 use std::time::Duration;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -49,7 +49,7 @@ impl Authority {
             if machine.is_empty() { format!("Porthole {mark}") } else { format!("Porthole on {machine} {mark}") };
         let mut params = authority_params(&subject);
         set_validity(&mut params, FLOOR - 2 * 365 * DAY, now.max(FLOOR) + AUTHORITY_LIFE);
-        params.name_constraints = Some(constraints(names));
+        params.custom_extensions = vec![constraints::extension(names)];
         let certificate = params.self_signed(&key)?;
         Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
     }
@@ -106,6 +106,7 @@ fn authority_params(subject: &str) -> CertificateParams {
     params.distinguished_name = common_name(subject);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
 }
 
@@ -113,26 +114,6 @@ fn common_name(text: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, text.chars().take(64).collect::<String>());
     name
-}
-
-/// Local names and addresses, and of `names` those that are not among them.
-fn constraints(names: &Names) -> NameConstraints {
-    let mut permitted = Permitted::local();
-    let (_, others) = permitted.split(names.clone());
-    for other in others {
-        match other.parse::<IpAddr>() {
-            Ok(ip) => permitted.add(ip, if ip.is_ipv4() { 32 } else { 128 }),
-            Err(_) => permitted.dns.push(other),
-        }
-    }
-    let network = |(base, mask): (IpAddr, IpAddr)| match (base, mask) {
-        (IpAddr::V4(base), IpAddr::V4(mask)) => Some(CidrSubnet::V4(base.octets(), mask.octets())),
-        (IpAddr::V6(base), IpAddr::V6(mask)) => Some(CidrSubnet::V6(base.octets(), mask.octets())),
-        _ => None,
-    };
-    let networks = permitted.ips.into_iter().filter_map(network).map(GeneralSubtree::IpAddress);
-    let permitted_subtrees = permitted.dns.into_iter().map(GeneralSubtree::DnsName).chain(networks).collect();
-    NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() }
 }
 
 /// In seconds since 1970.
@@ -146,6 +127,7 @@ fn set_validity(params: &mut CertificateParams, from: i64, to: i64) {
 mod tests {
     use super::*;
     use crate::net::certificate::{self, Given};
+    use std::net::IpAddr;
 
     const NOW: i64 = FLOOR + 100 * DAY;
 
@@ -195,6 +177,7 @@ mod tests {
     #[test]
     fn an_authority_may_vouch_for_the_local_network_and_its_own_names_and_for_nobody_else() {
         let authority = authority(&names(&["cam.example.org", "203.0.113.9"]), NOW);
+        assert!(authority.facts.servers_only);
         let permitted = authority.facts.permitted.as_ref().unwrap();
         let mut wanted = names(&["kitchen.lan", "wlan", "bank.example", "cam.example.org", "203.0.113.8"]);
         wanted.ips.extend(["192.168.7.7", "fd00::7", "2001:db8::7"].map(|ip| ip.parse::<IpAddr>().unwrap()));

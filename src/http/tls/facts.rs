@@ -30,6 +30,8 @@ pub struct Facts {
     pub names: Names,
     /// Name constraints: what an authority may vouch for. `None`: for everything.
     pub permitted: Option<Permitted>,
+    /// Of an authority: may it vouch for servers and for nothing else, such as mail, programs or clients?
+    pub servers_only: bool,
 }
 
 /// Permitted subtrees of names and addresses (RFC 5280 section 4.2.1.10).
@@ -62,6 +64,16 @@ impl Facts {
                             _ => {}
                         }
                     }
+                }
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    let others = usage.any
+                        || usage.client_auth
+                        || usage.code_signing
+                        || usage.email_protection
+                        || usage.time_stamping
+                        || usage.ocsp_signing
+                        || !usage.other.is_empty();
+                    facts.servers_only = usage.server_auth && !others;
                 }
                 ParsedExtension::NameConstraints(constraints) => {
                     facts.permitted = constraints.permitted_subtrees.as_deref().map(Permitted::read);

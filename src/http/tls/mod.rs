@@ -3,6 +3,7 @@
 //! Whether the certificate is still the right one is looked at when a client comes, so that nothing has to wake up for
 //! it. Connections that are open keep the one that they began with.
 mod authority;
+mod constraints;
 mod facts;
 mod names;
 mod store;
@@ -166,6 +167,7 @@ impl Tls {
                 "name": root.facts.subject,
                 "fingerprint": root.fingerprint,
                 "not_after": root.facts.not_after,
+                "servers_only": root.facts.servers_only,
             })),
         })
     }
@@ -247,6 +249,15 @@ impl Tls {
                     "https authority={:?} directory={} fingerprint={}",
                     root.facts.subject, store.directory.display(), root.fingerprint
                 );
+                if !root.facts.servers_only {
+                    // Devices trust it, and a new one would have to be taken to each of them: the operator decides.
+                    log::warn!(
+                        target: "api",
+                        "the authority may vouch for more than servers, since an older version made it; for a new one, \
+                         which devices have to trust anew, remove {} and restart",
+                        store.directory.display()
+                    );
+                }
                 if let Some((key, facts)) = store.read(Kind::Server)?.and_then(load) {
                     self.shown.set(key);
                     seen.certificate = Some(facts);
