@@ -70,3 +70,28 @@ def test_a_stream_without_a_publisher_waits_on_the_wall_without_a_session(portho
     page.goto(f"{relay.url}/wall")
     page.wait_for_selector(".hint:has-text('Nobody sends')", timeout=5000)
     assert relay.viewers("door") == 0
+
+
+def test_no_tile_in_sight_stays_dark_for_their_number(porthole, new_page):
+    relay = porthole({f"cam{i}": "test:?fps=5&size=320x180" for i in range(20)})
+    page = new_page(viewport={"width": 1920, "height": 1080})
+    page.goto(f"{relay.url}/wall")
+    eventually(lambda: page.wait_for_timeout(100) or len(playing(page)) == 20, 20, "twenty tiles play")
+
+
+def test_a_relay_without_room_for_all_tiles_is_quoted_and_a_tap_changes_places(porthole, page):
+    relay = porthole(STREAMS, relay={"sessions": 3})
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{relay.url}/wall")
+    tiles = "[...document.querySelectorAll('.wall > li')]"
+    held = f"{tiles}.filter((tile) => /all 3 sessions are in use.*tap to play this one/i.test(tile.textContent))"
+    until(page, f"{held}.length === 5", 10000)
+    assert len(playing(page)) == 3
+    page.evaluate(f"{held}.at(-1).querySelector('a').id = 'held'")
+    name = page.text_content("#held .name")
+    page.click("#held")
+    eventually(lambda: page.wait_for_timeout(100) or name in playing(page), 10, "the tapped one plays")
+    assert len(playing(page)) == 3 and page.evaluate(f"{held}.length") == 5 and page.url.endswith("/wall")
+    asked = relay.log().count("offer refused")
+    page.wait_for_timeout(1500)
+    assert relay.log().count("offer refused") == asked, "a relay that is full is left in peace"
