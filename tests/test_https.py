@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import socket
 import ssl
 import stat
@@ -623,3 +624,42 @@ def test_the_page_about_trust_says_what_to_do_where_there_is_no_https(porthole, 
     page.goto(relay.url + "/trust.html")
     until(page, "window.porthole?.state === 'shown'", 5000)
     assert "tls: auto" in page.text_content("#say") and not page.is_visible("#steps")
+
+
+def programs_links(page, address):
+    """`{title: text}` of the links page, and what it says about programs."""
+    page.goto(f"{address}/links.html?src=cam")
+    until(page, "window.porthole?.state === 'listed'", 5000)
+    if page.is_visible("#address"):
+        page.select_option("#address", f"{address}/")
+    titles = page.locator(".rows .name").all_text_contents()
+    said = page.locator("section > p.notice, section > p.quiet").all_text_contents()
+    return dict(zip(titles, page.locator(".rows .link").all_text_contents(), strict=True)), said
+
+
+def test_programs_are_given_http_by_a_page_that_came_by_the_relays_own_authority(porthole, state, trusting):
+    """They do not know the authority, and refuse the address of the browser."""
+    relay = porthole(CAMERA, api={"tls": "auto"})
+    links, said = programs_links(trusting(state / "ca.crt")(), f"https://localhost:{relay.http_port}")
+    plain = f"http://localhost:{relay.http_port}/"
+    for program in ("WHEP", "WHIP", "OBS Studio", "Home Assistant", "Fluidd", "Mainsail"):
+        assert links[program].startswith(plain), (program, links[program])
+    assert links["WebSocket"].startswith(f"ws://localhost:{relay.http_port}/") and links["go2rtc"].startswith(f"webrtc:{plain}")
+    for page in ("Player page", "Camera and microphone"):
+        assert links[page].startswith(f"https://localhost:{relay.http_port}/"), (page, links[page])
+    assert any("Over HTTP" in line for line in said)
+    told = subprocess.run(shlex.split(links["curl, is it live?"]), capture_output=True, text=True, check=True)
+    assert "producers" in told.stdout
+
+
+def test_where_http_does_not_listen_the_links_say_how_programs_come_to_trust_the_relay(tmp_path, state, trusting):
+    relay = Relay(tmp_path, CAMERA, api={"tls": "auto", "listen": "", "tls_listen": f"127.0.0.1:{free_port()}"})
+    port = int(relay.config["api"]["tls_listen"].rsplit(":", 1)[1])
+    relay._answers = lambda: (state / "ca.crt").exists() and "tls listen" in relay.log()
+    relay.start()
+    try:
+        links, said = programs_links(trusting(state / "ca.crt")(), f"https://localhost:{port}")
+    finally:
+        relay.stop()
+    assert links["WHEP"].startswith(f"https://localhost:{port}/")
+    assert sum("until they trust its authority" in line for line in said) == 3, said

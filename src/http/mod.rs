@@ -141,7 +141,9 @@ impl Front {
             }
             if let Some((listener, speaks)) = listeners.iter().rev().flatten().next() {
                 let address = listener.local_addr()?;
-                tls.set_port(address.port());
+                let plain = listeners[0].as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+                let same_host = plain.filter(|at| at.ip().is_unspecified() || at.ip() == address.ip());
+                tls.set_ports(address.port(), same_host.map(|at| at.port()));
                 let shared = if *speaks == Speaks::Both { &api.listen } else { &api.tls_listen };
                 if tls.error().is_none() {
                     log::info!(target: "api", "tls listen addr={shared}");

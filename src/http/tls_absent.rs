@@ -22,7 +22,7 @@ impl Tls {
         None
     }
 
-    pub fn set_port(&self, _: u16) {
+    pub fn set_ports(&self, _: u16, _: Option<u16>) {
         match *self {}
     }
 

@@ -17,15 +17,16 @@ function make(tag, className, ...parts) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** `[heading, [[title, text, what it is for, is it a page]]]`, for a relay whose pages are below `base`. */
-export function linksOf(name, base) {
+/** `[heading, [[title, text, what it is for, is it a page]]]`, for a relay whose pages are below `base`; what is no page
+ *  of the relay's asks below `programs`. */
+export function linksOf(name, base, programs = base) {
   const part = encodeURIComponent(name);
-  const page = (file, query) => `${base}${file}?${query}`;
-  const whep = `${base}${part}/whep`;
-  const whip = `${base}${part}/whip`;
+  const page = (file, query, below = base) => `${below}${file}?${query}`;
+  const whep = `${programs}${part}/whep`;
+  const whip = `${programs}${part}/whip`;
   const frame = (text) => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
   const stream = page('stream.html', `src=${part}`);
-  const socket = `${base.replace(/^http/, 'ws')}api/ws?src=${part}`;
+  const socket = `${programs.replace(/^http/, 'ws')}api/ws?src=${part}`;
   return [
     ['Watch', [
       ['Player page', stream, 'Watch in any browser, with sound, full screen and snapshots.', true],
@@ -48,11 +49,11 @@ export function linksOf(name, base) {
       ['OBS Studio', whip, 'Settings, Stream: service WHIP, this as server, no token; H.264 without B-frames, Opus.'],
     ]],
     ['Printers and homes', [
-      ['Home Assistant', base, 'The URL of the go2rtc integration; its name for this stream is the same as here.'],
-      ['Fluidd', stream, 'Camera with stream type “WebRTC (go2rtc)”, or “HTTP page” to have the player with its buttons.'],
-      ['Mainsail', `${base}api/ws?src=${part}`, 'Webcam with service “WebRTC (go2rtc)”.'],
-      ['Mainsail and Fluidd by WHEP', `${base}${part}`, 'Webcam with service “WebRTC (MediaMTX)”; passes through their own web server, too.'],
-      ['go2rtc', `webrtc:${base}api/webrtc?src=${part}`, 'Source of a stream in another go2rtc or relay.'],
+      ['Home Assistant', programs, 'The URL of the go2rtc integration; its name for this stream is the same as here.'],
+      ['Fluidd', page('stream.html', `src=${part}`, programs), 'Camera with stream type “WebRTC (go2rtc)”, or “HTTP page” to have the player with its buttons.'],
+      ['Mainsail', `${programs}api/ws?src=${part}`, 'Webcam with service “WebRTC (go2rtc)”.'],
+      ['Mainsail and Fluidd by WHEP', `${programs}${part}`, 'Webcam with service “WebRTC (MediaMTX)”; passes through their own web server, too.'],
+      ['go2rtc', `webrtc:${programs}api/webrtc?src=${part}`, 'Source of a stream in another go2rtc or relay.'],
     ]],
     ['Command lines', [
       ['FFmpeg, publish', `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -c:v libx264 -profile:v baseline -pix_fmt yuv420p -preset ultrafast -tune zerolatency -g 60 -b:v 2M -c:a libopus -ac 2 -f whip ${quoted(whip)}`,
@@ -61,7 +62,7 @@ export function linksOf(name, base) {
         'Opens a window with the picture. The plugin webrtchttp of gst-plugins-rs has whepsrc.'],
       ['GStreamer, publish', `gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,width=1280,height=720,framerate=30/1 ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=2000 key-int-max=60 ! video/x-h264,profile=constrained-baseline ! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000 ! whipsink whip-endpoint=${quoted(whip)}`,
         'Sends a test picture; put your own source in place of videotestsrc. The plugin webrtchttp has whipsink.'],
-      ['curl, is it live?', `curl -s ${quoted(`${base}api/streams?src=${part}`)}`, 'Who sends, who watches, and the last error, as JSON.'],
+      ['curl, is it live?', `curl -s ${quoted(`${programs}api/streams?src=${part}`)}`, 'Who sends, who watches, and the last error, as JSON.'],
     ]],
   ];
 }
@@ -150,12 +151,33 @@ async function showShares(base) {
     make('p', 'quiet', `The picture needs no open port, but a visitor’s browser has to load the page itself: where this address does not reach them, put ${FILES} of this relay on any HTTPS web space, and what stands behind the # after webtorrent.html there.`));
 }
 
+const BROWSERS = ['Watch', 'Send to it'];
+let tls = null; // what the relay says of its HTTPS
+
+/** The relay's own authority is one that people made their browsers trust; programs know nothing of it. */
+function programsOf(base) {
+  const url = new URL(base);
+  if (url.protocol !== 'https:' || !tls?.authority || !tls.http_port) return base;
+  url.protocol = 'http:';
+  url.port = tls.http_port;
+  return url.href;
+}
+
+function aboutTrust(base) {
+  if (!base.startsWith('https:') || !tls?.authority) return [];
+  if (programsOf(base) !== base) return [make('p', 'quiet', 'Over HTTP: programs do not know this relay’s authority.')];
+  const how = Object.assign(make('a', '', 'give it to them, or to their machine'), { href: 'trust.html' });
+  return [make('p', 'notice', 'This relay speaks HTTPS only, and programs refuse it until they trust its authority: ', how, '.')];
+}
+
 function show(base) {
-  const first = linksOf(src, base)[0][1][0];
+  const all = linksOf(src, base, programsOf(base));
+  const first = all[0][1][0];
   const code = draw(first[1]);
   const scan = make('section', 'scan', make('div', 'picture', code ?? make('p', '', 'Too long for a QR code.')),
     make('div', '', make('h2', '', 'On your phone'), make('p', '', 'Scan this to watch there. The phone must be in the same network as the relay.')));
-  const sections = linksOf(src, base).map(([heading, links]) => make('section', '', make('h2', '', heading), make('ul', 'rows', ...links.map(row))));
+  const sections = all.map(([heading, links]) => make('section', '', make('h2', '', heading), ...(BROWSERS.includes(heading) ? [] : aboutTrust(base)),
+    make('ul', 'rows', ...links.map(row))));
   $('sections').replaceChildren(scan, ...sections);
   showShares(base).catch(() => $('shares').replaceChildren());
 }
@@ -165,7 +187,8 @@ const bracket = (ip) => (ip.includes(':') ? `[${ip}]` : ip);
 /** The relay's other addresses, for a page that was opened where it runs, say. */
 async function otherHosts() {
   const response = await fetch('api/status', { signal: AbortSignal.timeout(5000), cache: 'no-store' });
-  const { addresses } = await response.json();
+  const { addresses, ...status } = await response.json();
+  ({ tls } = status);
   return addresses.filter(({ told, ip }) => told && !/^(127\.|::1$|fe80:|169\.254\.)/.test(ip)).map(({ ip }) => bracket(ip));
 }
 
@@ -190,7 +213,7 @@ async function start() {
     // the address of this page is there
   }
   $('address-line').hidden = select.options.length < 2;
-  window.porthole = { state: 'listed', links: linksOf(src, select.value) };
+  window.porthole = { state: 'listed', links: linksOf(src, select.value, programsOf(select.value)) };
 }
 
 if (src) {

@@ -52,7 +52,7 @@ pub struct Tls {
     server: OnceLock<Arc<ServerConfig>>,
     looked: Mutex<Instant>,
     seen: Mutex<Seen>,
-    port: OnceLock<u16>,
+    ports: OnceLock<(u16, Option<u16>)>,
 }
 
 /// Where the certificate comes from.
@@ -128,15 +128,15 @@ impl Tls {
             server: OnceLock::new(),
             looked: Mutex::new(Instant::now()),
             seen: Mutex::default(),
-            port: OnceLock::new(),
+            ports: OnceLock::new(),
         });
         tls.look();
         Some(tls)
     }
 
-    /// The port that links of pages shall name.
-    pub fn set_port(&self, port: u16) {
-        let _ = self.port.set(port);
+    /// The port that links of pages shall name, and the one at which the same host answers HTTP.
+    pub fn set_ports(&self, https: u16, http: Option<u16>) {
+        let _ = self.ports.set((https, http));
     }
 
     /// The handshake of a new connection. The caller bounds its time.
@@ -157,7 +157,8 @@ impl Tls {
             facts.names.dns.iter().cloned().chain(facts.names.ips.iter().map(ToString::to_string)).collect()
         };
         json!({
-            "port": self.port.get(),
+            "port": self.ports.get().map(|(https, _)| *https),
+            "http_port": self.ports.get().and_then(|(_, http)| *http),
             "error": seen.error,
             "names": seen.certificate.as_ref().map(names),
             "not_before": seen.certificate.as_ref().map(|facts| facts.not_before),
