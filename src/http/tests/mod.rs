@@ -184,7 +184,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 note(format!("probe {name} {video:?} {audio:?} {microphone:?}"));
                 reply.send(streams.get(&name).map(show).ok_or_else(|| unknown("stream"))).ok();
             }
-            Command::RoomFor { name, reply } => {
+            Command::MayPut { name, reply, .. } => {
                 let full = || Error::new(ErrorKind::Full, "there are enough");
                 reply.send(if name == "one-too-many" { Err(full()) } else { Ok(()) }).ok();
             }
