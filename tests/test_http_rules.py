@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import pathlib
 import re
 import socket
 import time
@@ -271,6 +273,14 @@ def test_behind_nginx_with_http_1_0_a_session_is_made_trickled_and_ended(relay, 
     assert_counter_rises(page, fps=15)
     page.goto("about:blank")
     eventually(lambda: relay.viewers("cam") == 0, 2, "the session is gone: its Location leads back through nginx")
+
+
+def test_nobody_on_the_machine_finds_another_way_in_than_the_ports(relay):
+    relay.get("/api")
+    own = {os.readlink(link) for link in pathlib.Path(f"/proc/{relay.pid}/fd").iterdir()}
+    sockets = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]]
+    named = [socket[7] for socket in sockets if len(socket) > 7 and f"socket:[{socket[6]}]" in own]
+    assert not named, named
 
 
 def test_an_http_1_0_client_gets_a_length_and_a_closed_connection(relay):

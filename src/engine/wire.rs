@@ -3,10 +3,11 @@ use super::relayed::Relays;
 use super::sockets::Sockets;
 use crate::net::interfaces::{self, Interface};
 use crate::net::mdns::Mdns;
+use crate::net::places::{Full, Taken, client};
 use crate::net::policy::{Candidate, Policy, Verdict};
 use crate::net::resolve::Names;
 use crate::net::route::{Datagram, Route, Socket};
-use crate::net::tcp::{self, MAX_CONNECTIONS, MAX_CONNECTIONS_FROM_ONE, TcpConnection, TcpInput};
+use crate::net::tcp::{self, TcpConnection, TcpInput};
 use crate::net::udp::UdpPort;
 use crate::net::watch;
 use std::collections::HashMap;
@@ -198,18 +199,28 @@ impl Wire {
     /// Registers an accepted connection, or drops it where a bound is reached.
     pub fn open(&mut self, stream: TcpStream, remote: SocketAddr) {
         self.connections.retain(|_, connection| !connection.is_idle());
-        let same = self.connections.values().filter(|c| c.remote.ip() == remote.ip()).count();
-        if self.connections.len() >= MAX_CONNECTIONS || same >= MAX_CONNECTIONS_FROM_ONE {
+        if let Err(full) = self.place_for(remote.ip()) {
             let now = Instant::now();
             if self.refused.is_none_or(|at| now.saturating_duration_since(at) > REFUSAL_LOGGED) {
                 self.refused = Some(now);
-                log::warn!(target: "webrtc", "too many media connections, refused remote={remote}");
+                let whose = match full {
+                    Full::All => "in all",
+                    Full::Client => "from there",
+                };
+                log::warn!(target: "webrtc", "too many media connections {whose}, refused remote={remote}");
             }
             return;
         }
         let number = self.next_connection;
         self.next_connection = self.next_connection.wrapping_add(1).max(1);
         self.connections.insert(number, TcpConnection::start(number, stream, remote, self.tcp_inputs.clone()));
+    }
+
+    /// May this address have a further media connection?
+    fn place_for(&self, address: IpAddr) -> Result<(), Full> {
+        let asking = client(address);
+        let own = self.connections.values().filter(|connection| client(connection.remote.ip()) == asking).count();
+        tcp::CONNECTIONS.check(Taken { network: self.connections.len(), local: 0, own }, false)
     }
 
     /// The route of a TCP connection.
@@ -286,4 +297,33 @@ pub enum WireEvent {
     /// The machine's addresses may have changed.
     Network,
     Tcp(TcpInput),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Webrtc;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn four_addresses_do_not_get_all_media_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let webrtc = Webrtc { listen: "127.0.0.1:0".into(), ..Webrtc::default() };
+        let mut wire = Wire::bind(Policy::new(&webrtc).unwrap());
+        let mut connect = async |remote: String| {
+            let _other_end = TcpStream::connect(address).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            wire.open(stream, remote.parse().unwrap());
+            wire.connections.len()
+        };
+        for client in 1..5 {
+            for _ in 0..40 {
+                connect(format!("[fd00:0:0:{client}::{client}]:5")).await;
+            }
+        }
+        let before = connect("[fd00:0:0:1::99]:5".into()).await;
+        assert!((64..128).contains(&before), "{before}");
+        assert_eq!(connect("10.0.0.9:5".into()).await, before + 1);
+    }
 }

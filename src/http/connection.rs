@@ -2,7 +2,7 @@
 use super::chunked::Chunked;
 use super::cors;
 use super::exchange;
-use super::gate::{Gate, close_gently, refuse};
+use super::gate::{Gate, close_gently, crowd, refuse};
 use super::head::{self, Framing, Head};
 use super::limits::{COPY_BYTES, Limits};
 use super::response::Response;
@@ -53,8 +53,12 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
         }
         let more = field_lines(&head);
         if let Some(ask) = &head.websocket {
-            match socket::handshake(&head, ask) {
-                Ok(answer) => {
+            let place = || {
+                let (places, spare_loopback) = (gate.limits.websockets, !gate.limits.count_loopback);
+                gate.websockets.take(peer.ip(), places, spare_loopback).map_err(|full| crowd(full, "WebSockets"))
+            };
+            match socket::handshake(&head, ask).and_then(|answer| Ok((answer, place()?))) {
+                Ok((answer, _place)) => {
                     let written = timeout(gate.limits.write_time, stream.send(answer.as_bytes())).await;
                     if written.is_ok_and(|result| result.is_ok()) {
                         socket::serve(stream, buffer, &head, peer, &gate.app.relay).await;

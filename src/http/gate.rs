@@ -1,15 +1,17 @@
 //! The gate between the network and everything else: accepts connections, counts them, and turns strangers away.
 use super::connection;
-use super::inner::Inner;
 use super::limits::{LINGER_TIME, Limits};
+use super::outbox::Outbox;
 use super::peers::{self, Network};
 use super::policy::Policy;
-use super::response::{Response, has_no_body, reason};
+use super::render;
+use super::response::Response;
 use super::routes::App;
-use super::slots::{Full, Slots};
+use super::slots::Slots;
 use super::tls;
 use super::transport::Transport;
 use crate::doctor::refusals::Kind;
+use crate::net::places::Full;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +28,10 @@ pub struct Gate {
     pub limits: Limits,
     pub policy: Policy,
     pub allow: Vec<Network>,
-    pub inner: Inner,
     pub app: Arc<App>,
-    pub slots: Arc<Slots>,
+    pub connections: Arc<Slots>,
+    pub websockets: Arc<Slots>,
+    pub outbox: Arc<Outbox>,
     /// Refusals that may be written at one time.
     pub refusals: Arc<Semaphore>,
 }
@@ -61,15 +64,11 @@ pub async fn accept(listener: TcpListener, speaks: Speaks, gate: Arc<Gate>) {
         if let Err(error) = stream.set_nodelay(true) {
             log::debug!(target: "api", "{peer}: {error}");
         }
-        let per_address = match peer.ip().is_loopback() && !gate.limits.count_loopback {
-            true => usize::MAX,
-            false => gate.limits.per_address,
-        };
         let refusal = if !peers::is_allowed(peer.ip(), &gate.allow) {
             gate.app.refusals.note(Kind::Peer, &peer.ip().to_string(), std::time::Instant::now());
             stranger(peer)
         } else {
-            match gate.slots.take(peer.ip(), gate.limits.connections, per_address) {
+            match gate.connections.take(peer.ip(), gate.limits.connections, !gate.limits.count_loopback) {
                 Ok(slot) => {
                     let gate = gate.clone();
                     connections.spawn(async move {
@@ -78,7 +77,7 @@ pub async fn accept(listener: TcpListener, speaks: Speaks, gate: Arc<Gate>) {
                     });
                     continue;
                 }
-                Err(full) => crowd(full, &gate.limits),
+                Err(full) => crowd(full, "connections"),
             }
         };
         log::debug!(target: "api", "{peer}: refused with {}", refusal.status);
@@ -129,19 +128,19 @@ fn stranger(peer: SocketAddr) -> Response {
     Response::text(403, text)
 }
 
-fn crowd(full: Full, limits: &Limits) -> Response {
+/// `what` there are too many of.
+pub fn crowd(full: Full, what: &str) -> Response {
     let text = match full {
-        Full::All => format!("all {} connections are in use; close some pages or try again later", limits.connections),
-        Full::Address => {
-            format!("your address already has {} connections; close some pages first", limits.per_address)
-        }
+        Full::All => format!("all {what} are in use; close some pages or try again later"),
+        Full::Client => format!("your address has its share of the {what} already; close some pages first"),
     };
     Response::text(503, text).retry_later()
 }
 
 /// Writes a last response and closes so that the client can read it. `more` are complete further field lines.
 pub async fn refuse(mut stream: Transport, response: &Response, more: &str, write_time: Duration) {
-    let bytes = serialise(response, more, true, false);
+    let mut bytes = render::head(response, more, true);
+    bytes.extend_from_slice(&response.body);
     if timeout(write_time, stream.send(&bytes)).await.is_ok_and(|result| result.is_ok()) {
         close_gently(stream).await;
     }
@@ -157,22 +156,4 @@ pub async fn close_gently(mut stream: Transport) {
     };
     // Either way the connection is over.
     let _ = timeout(LINGER_TIME, drain).await;
-}
-
-/// A response of the gate's own as bytes.
-pub fn serialise(response: &Response, more: &str, close: bool, head_only: bool) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
-    for (name, value) in &response.fields {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head += more;
-    if !has_no_body(response.status) {
-        head += &format!("Content-Length: {}\r\n", response.body.len());
-    }
-    head += if close { "Connection: close\r\n\r\n" } else { "\r\n" };
-    let mut bytes = head.into_bytes();
-    if !head_only {
-        bytes.extend_from_slice(&response.body);
-    }
-    bytes
 }

@@ -1,5 +1,5 @@
 //! A request head: parsed with httparse, refused where two readers could understand it differently (RFC 9112
-//! sections 3, 5 and 6), and rewritten in one canonical form for tiny_http.
+//! sections 3, 5 and 6), and rewritten in one canonical form for the routes.
 use super::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS};
 use super::policy::Authority;
 use super::response::Response;

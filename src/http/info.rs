@@ -36,7 +36,7 @@ pub fn schemes() -> Response {
 }
 
 /// `/api/log`: one JSON object in each line; DELETE empties it.
-pub fn log(app: &App, request: &Request) -> Response {
+pub async fn log(app: &App, request: &Request) -> Response {
     let log = app.services.log.as_ref();
     match request.method {
         Method::Get | Method::Head => {}
@@ -50,7 +50,12 @@ pub fn log(app: &App, request: &Request) -> Response {
         }
         _ => return Response::text(405, "GET shows the log, DELETE empties it").with("Allow", "GET, HEAD, DELETE"),
     }
-    let text = log.map(|log| log.text()).unwrap_or_default();
+    let text = match log.cloned() {
+        // A text of this size takes a small board some ten milliseconds.
+        Some(log) => tokio::task::spawn_blocking(move || log.text()).await,
+        None => Ok(String::new()),
+    };
+    let Ok(text) = text else { return Response::text(500, "the log could not be put together") };
     Response::new(200).body("application/jsonlines", text.into_bytes()).with("Cache-Control", "no-store")
 }
 

@@ -1,5 +1,6 @@
 //! How much one client, and all clients together, may ask of the HTTP door. Each bound is a constant here;
 //! [`Limits`] carries them so that tests can use shorter ones.
+use crate::net::places::Places;
 use std::time::Duration;
 
 /// Request line and header fields of one request. Browsers stay under 2 KiB; a URL with several sources fits.
@@ -14,10 +15,10 @@ pub const HEAD_TIME: Duration = Duration::from_secs(5);
 pub const BODY_BYTES: usize = 256 * 1024;
 /// From the end of the head to the end of the body.
 pub const BODY_TIME: Duration = Duration::from_secs(10);
-/// Connections at one time, WebSockets included.
-pub const CONNECTIONS: usize = 64;
-/// Connections of one address. Loopback is exempt: it may be a reverse proxy that speaks for everybody.
-pub const CONNECTIONS_PER_ADDRESS: usize = 16;
+/// Connections at one time, WebSockets included. A browser opens six at a time, and one more for each picture.
+pub const CONNECTIONS: Places = Places { all: 64, each: 16, kept: 8 };
+/// WebSockets among the connections: they may stay for days, and others want to ask something meanwhile.
+pub const WEBSOCKETS: Places = Places { all: 32, each: 16, kept: 4 };
 /// A kept-alive connection that asks nothing is closed after this time.
 pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// A handler's time to answer. Above the engine's own signalling deadline, so that its better text wins.
@@ -26,8 +27,12 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(30);
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 /// A client must take a whole response within this time.
 pub const RESPONSE_TIME: Duration = Duration::from_secs(60);
-/// Responses are copied to the client in pieces of this size.
+/// Responses are sent to the client in pieces of this size, and bodies are read in them.
 pub const COPY_BYTES: usize = 4 * 1024;
+/// One response. The list of 200 streams with a viewer each has some 200 KiB, the log 512 KiB at most.
+pub const RESPONSE_BYTES: usize = 2 * 1024 * 1024;
+/// Responses that wait for their clients to read, all together.
+pub const UNREAD_BYTES: usize = 2 * RESPONSE_BYTES;
 /// After a refusal what the client still sends is thrown away for so long, or it would see a reset instead of the text.
 pub const LINGER_TIME: Duration = Duration::from_millis(500);
 /// Refusals that are being written at one time; peers beyond that are dropped without a word.
@@ -41,13 +46,15 @@ pub struct Limits {
     pub handshake_time: Duration,
     pub head_time: Duration,
     pub body_time: Duration,
-    pub connections: usize,
-    pub per_address: usize,
-    /// Applies the bound for one address to loopback too.
+    pub connections: Places,
+    pub websockets: Places,
+    /// Counts the programs of this machine one by one, as those of others.
     pub count_loopback: bool,
     pub idle_time: Duration,
     pub answer_time: Duration,
     pub write_time: Duration,
+    /// Bytes of responses, see [`UNREAD_BYTES`].
+    pub unread: usize,
 }
 
 impl Default for Limits {
@@ -57,11 +64,12 @@ impl Default for Limits {
             head_time: HEAD_TIME,
             body_time: BODY_TIME,
             connections: CONNECTIONS,
-            per_address: CONNECTIONS_PER_ADDRESS,
+            websockets: WEBSOCKETS,
             count_loopback: false,
             idle_time: IDLE_TIME,
             answer_time: ANSWER_TIME,
             write_time: WRITE_TIME,
+            unread: UNREAD_BYTES,
         }
     }
 }

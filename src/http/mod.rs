@@ -1,8 +1,9 @@
 //! The front: HTTP and WebSocket in go2rtc's dialect, WHIP and WHEP, the pages. It runs on a runtime of its own and
 //! talks to the engine through [`Relay`] only.
 //!
-//! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where), `exchange`
-//! and `inner` (tiny_http), and ends in `routes`.
+//! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
+//! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
+//! it has no bounds: nothing but the gate listens.
 mod chunked;
 mod connection;
 mod cors;
@@ -12,13 +13,14 @@ mod exchange;
 mod gate;
 mod head;
 mod info;
-mod inner;
 mod limits;
 mod listen;
+mod outbox;
 mod pages;
 mod peers;
 mod percent;
 mod policy;
+mod render;
 mod request;
 mod response;
 mod routes;
@@ -41,7 +43,6 @@ use crate::doctor::refusals::Refusals;
 use crate::share::Book;
 use crate::stream::relay::Relay;
 use gate::{Gate, Speaks};
-use inner::{Inbound, Inner};
 use limits::{Limits, REFUSALS};
 use policy::Policy;
 use routes::App;
@@ -53,11 +54,11 @@ use std::time::Duration;
 use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
-/// Threads that may wait for a slow client or for the disk.
+/// Threads that may wait for the disk or for names.
 const BLOCKING_THREADS: usize = 8;
-/// They copy small buffers and write YAML.
+/// They copy small buffers and write YAML and the log.
 const BLOCKING_STACK: usize = 256 * 1024;
 /// An idle blocking thread ends after this time.
 const BLOCKING_KEEP: Duration = Duration::from_secs(2);
@@ -110,7 +111,6 @@ pub struct Front {
     /// `api.listen` and `api.tls_listen`.
     listeners: [Option<(TcpListener, Speaks)>; 2],
     gate: Arc<Gate>,
-    inbound: mpsc::Receiver<Inbound>,
 }
 
 impl Front {
@@ -150,7 +150,6 @@ impl Front {
                 }
             }
         }
-        let (inner, inbound) = Inner::start()?;
         let app = Arc::new(App {
             relay,
             services,
@@ -159,9 +158,10 @@ impl Front {
             refusals: Refusals::default(),
             changes: Default::default(),
         });
-        let slots = Arc::default();
-        let gate = Gate { limits, policy, allow, inner, app, slots, refusals: Arc::new(Semaphore::new(REFUSALS)) };
-        Ok(Front { listeners, gate: Arc::new(gate), inbound })
+        let (connections, websockets, outbox) = (Arc::default(), Arc::default(), Arc::default());
+        let refusals = Arc::new(Semaphore::new(REFUSALS));
+        let gate = Gate { limits, policy, allow, app, connections, websockets, outbox, refusals };
+        Ok(Front { listeners, gate: Arc::new(gate) })
     }
 
     /// Where it listens; tells the port if `api.listen` says 0.
@@ -176,7 +176,6 @@ impl Front {
         tokio::select! {
             () = first => {}
             () = second => {}
-            () = answer_all(self.inbound, self.gate.app.clone()) => {}
             () = shutdown => {}
         }
     }
@@ -206,17 +205,4 @@ pub async fn serve(
         front.run(shutdown).await;
     }
     Ok(())
-}
-
-/// Each request has a task of its own, so that one waiting for a camera holds up nobody. A panic in a route answers
-/// 500: tiny_http does that when its request is dropped.
-async fn answer_all(mut inbound: mpsc::Receiver<Inbound>, app: Arc<App>) {
-    while let Some(Inbound { request, raw }) = inbound.recv().await {
-        let app = app.clone();
-        tokio::spawn(async move {
-            let response = routes::answer(&app, request).await;
-            // Fails only when the runtime ends.
-            let _ = tokio::task::spawn_blocking(move || inner::respond(raw, response)).await;
-        });
-    }
 }

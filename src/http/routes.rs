@@ -73,7 +73,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
         "/api/webtorrent" => share::answer(app, &request).await,
         "/ca.crt" => only_get(&request).unwrap_or_else(|| info::authority(app)),
         "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
-        "/api/log" => info::log(app, &request),
+        "/api/log" => info::log(app, &request).await,
         "/api/session" => match only_get(&request) {
             Some(refusal) => refusal,
             None => info::session(app, &request).await,

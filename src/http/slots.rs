@@ -1,14 +1,8 @@
-//! Counts connections, in all and for each address.
+//! Counts connections, or WebSockets, of each client.
+use crate::net::places::{Full, Places, Taken, client};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Why there is no slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    All,
-    Address,
-}
 
 #[derive(Debug, Default)]
 pub struct Slots(Mutex<HashMap<IpAddr, usize>>);
@@ -17,21 +11,22 @@ pub struct Slots(Mutex<HashMap<IpAddr, usize>>);
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    address: IpAddr,
+    client: IpAddr,
 }
 
 impl Slots {
-    pub fn take(self: &Arc<Self>, address: IpAddr, all: usize, per_address: usize) -> Result<Slot, Full> {
+    /// `spare_loopback`: this machine's own programs are not counted one by one.
+    pub fn take(self: &Arc<Self>, address: IpAddr, places: Places, spare_loopback: bool) -> Result<Slot, Full> {
+        let client = client(address);
+        let is_local = |client: &IpAddr| spare_loopback && client.is_loopback();
         let mut counts = self.counts();
-        if counts.values().sum::<usize>() >= all {
-            return Err(Full::All);
+        let mut taken = Taken { own: counts.get(&client).copied().unwrap_or_default(), ..Taken::default() };
+        for (client, count) in counts.iter() {
+            *if is_local(client) { &mut taken.local } else { &mut taken.network } += count;
         }
-        let count = counts.entry(address).or_default();
-        if *count >= per_address {
-            return Err(Full::Address);
-        }
-        *count += 1;
-        Ok(Slot { slots: self.clone(), address })
+        places.check(taken, is_local(&client))?;
+        *counts.entry(client).or_default() += 1;
+        Ok(Slot { slots: self.clone(), client })
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -42,10 +37,10 @@ impl Slots {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = self.slots.counts();
-        if let Some(count) = counts.get_mut(&self.address) {
+        if let Some(count) = counts.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(&self.client);
             }
         }
     }
@@ -56,16 +51,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_bounded_twice_and_come_back() {
+    fn slots_are_counted_for_each_client_and_come_back() {
         let slots = Arc::new(Slots::default());
-        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = slots.take(a, 3, 2).unwrap();
-        let _second = slots.take(a, 3, 2).unwrap();
-        assert_eq!(slots.take(a, 3, 2).unwrap_err(), Full::Address);
-        let third = slots.take(b, 3, 2).unwrap();
-        assert_eq!(slots.take(b, 3, 2).unwrap_err(), Full::All);
-        drop((first, third));
-        assert!(slots.take(a, 3, 2).is_ok());
-        assert_eq!(slots.counts().len(), 1);
+        let places = Places { all: 8, each: 2, kept: 1 };
+        let take = |address: &str| slots.take(address.parse().unwrap(), places, true);
+        let first = take("fd00::1").unwrap();
+        let _second = take("fd00::2").unwrap();
+        assert_eq!(take("fd00::3").unwrap_err(), Full::Client);
+        let others = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"].map(|other| take(other).unwrap());
+        assert_eq!(take("10.0.0.6").unwrap_err(), Full::All);
+        let own = take("127.0.0.1").unwrap();
+        assert_eq!(take("127.0.0.1").unwrap_err(), Full::All);
+        drop((own, first, others));
+        let _third = take("fd00::3").unwrap();
+        assert_eq!(*slots.counts(), HashMap::from([("fd00::".parse().unwrap(), 2)]));
     }
 }

@@ -7,6 +7,7 @@ pub mod interfaces;
 pub mod listen;
 pub mod manual;
 pub mod mdns;
+pub mod places;
 pub mod policy;
 pub mod reach;
 pub mod reflexive;

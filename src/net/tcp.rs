@@ -1,6 +1,7 @@
 //! ICE over TCP (RFC 6544): datagrams framed by RFC 4571, on connections that peers open to the same port number, and on
 //! those that calls to cameras open.
 //! Reading is a task for each connection; writing is the engine's, so that it can pace a slow viewer.
+use super::places::Places;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,9 +15,8 @@ use tokio::task::AbortHandle;
 const MAX_FRAME: usize = 4096;
 /// A connection has to send its first frame, and prove whose it is, within this time.
 const FIRST_FRAME: Duration = Duration::from_secs(10);
-/// Media connections in all, and from one address.
-pub const MAX_CONNECTIONS: usize = 128;
-pub const MAX_CONNECTIONS_FROM_ONE: usize = 32;
+/// Media connections: one for each viewer that has no other way, and a few more while it looks for one.
+pub const CONNECTIONS: Places = Places { all: 128, each: 32, kept: 0 };
 /// Bytes that wait for a slow peer before its connection is given up (media waits in the ring, not here).
 const MAX_PENDING: usize = 256 << 10;
 

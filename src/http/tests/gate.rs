@@ -175,50 +175,6 @@ async fn a_stuck_request_holds_up_nobody_and_ends_in_time() {
 }
 
 #[tokio::test]
-async fn a_reader_that_never_reads_is_dropped_and_holds_up_nobody() {
-    struct Long;
-    impl crate::http::Log for Long {
-        fn text(&self) -> String {
-            "x".repeat(16 << 20)
-        }
-        fn clear(&self) {}
-    }
-    let services = Services { log: Some(Arc::new(Long)), ..Services::default() };
-    let limits = Limits { write_time: Duration::from_millis(300), ..Limits::default() };
-    let world = world_with(limits, Api::default(), services).await;
-    let mut lazy = world.connect().await;
-    lazy.write_all(b"GET /api/log HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(status(&world.ask("GET /api/status", "", "").await), 200);
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    let mut answer = Vec::new();
-    let read = lazy.read_to_end(&mut answer).await;
-    assert!(read.is_err() || answer.len() < 16 << 20, "{}", answer.len());
-}
-
-#[tokio::test]
-async fn connections_are_counted_in_all_and_for_each_address() {
-    for (connections, per_address, text) in [(3, 16, "all 3 connections"), (64, 3, "already has 3")] {
-        let limits = Limits { connections, per_address, count_loopback: true, ..Limits::default() };
-        let world = world_with(limits, Api::default(), Services::default()).await;
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            let mut stream = world.connect().await;
-            stream.write_all(b"GET /api/schemes HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-            stream.read_exact(&mut [0; 100]).await.unwrap();
-            held.push(stream);
-        }
-        let answer = world.raw("").await;
-        assert_eq!(status(&answer), 503);
-        assert_eq!(field(&answer, "Retry-After"), Some("5"));
-        assert!(body(&answer).contains(text), "{answer}");
-        held.pop();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(status(&world.ask("GET /api/schemes", "", "").await), 200);
-    }
-}
-
-#[tokio::test]
 async fn other_protocols_are_told_off() {
     let world = world().await;
     assert_eq!(status(&world.raw("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03").await), 400);
