@@ -61,7 +61,7 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
                 Ok((answer, _place)) => {
                     let written = timeout(gate.limits.write_time, stream.send(answer.as_bytes())).await;
                     if written.is_ok_and(|result| result.is_ok()) {
-                        socket::serve(stream, buffer, &head, peer, &gate.app.relay).await;
+                        socket::serve(stream, buffer, &head, peer, &gate.app).await;
                     }
                 }
                 Err(refusal) => refuse(stream, &refusal, &more, gate.limits.write_time).await,

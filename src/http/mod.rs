@@ -8,6 +8,7 @@ mod chunked;
 mod connection;
 mod cors;
 mod dialect;
+mod effects;
 mod errors;
 mod exchange;
 mod gate;
@@ -17,6 +18,7 @@ mod limits;
 mod listen;
 mod outbox;
 mod pages;
+mod passing;
 mod peers;
 mod percent;
 mod policy;
@@ -44,6 +46,7 @@ use crate::share::Book;
 use crate::stream::relay::Relay;
 use gate::{Gate, Speaks};
 use limits::{Limits, REFUSALS};
+use passing::Passing;
 use policy::Policy;
 use routes::App;
 use std::future::Future;
@@ -157,6 +160,7 @@ impl Front {
             frame_origins,
             refusals: Refusals::default(),
             changes: Default::default(),
+            passing: Passing::default(),
         });
         let (connections, websockets, outbox) = (Arc::default(), Arc::default(), Arc::default());
         let refusals = Arc::new(Semaphore::new(REFUSALS));

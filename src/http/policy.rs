@@ -161,11 +161,25 @@ impl Policy {
     }
 }
 
-/// May this request change streams? Only pages of this very server (host *and* port) and programs that are no browsers:
-/// being on the same machine is enough to look, not to change.
+/// May this request start a camera without a viewer? Not if a page elsewhere makes a browser send it unasked, as a picture
+/// or a link: such a request has no `Origin`. Where there is one it was found good before.
+pub fn check_start(origin: Option<&str>, fetch_site: Option<&str>) -> Result<(), Response> {
+    match (origin, fetch_site) {
+        (None, Some(site @ ("cross-site" | "same-site"))) => Err(Response::text(
+            403,
+            format!(
+                "a page that is \"{site}\" may not start cameras by a picture or a link; fetch() says where it is from"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// May this request change anything, or see secrets? Only pages of this very server (host *and* port) and programs that
+/// are no browsers: being on the same machine is enough to look, not to change.
 pub fn check_change(origin: Option<&str>, host: Option<&str>, fetch_site: Option<&str>) -> Result<(), Response> {
     if let Some(site @ ("cross-site" | "same-site")) = fetch_site {
-        let text = format!("streams can be changed only from this relay's own pages; this page is \"{site}\"");
+        let text = format!("this is for this relay's own pages only; the page that asks is \"{site}\"");
         return Err(Response::text(403, text));
     }
     let Some(origin) = origin else { return Ok(()) };
@@ -182,7 +196,7 @@ pub fn check_change(origin: Option<&str>, host: Option<&str>, fetch_site: Option
         return Ok(());
     }
     let host = host.unwrap_or("unknown");
-    let text = format!("streams can be changed only from this relay's own pages at \"{host}\", not from \"{origin}\"");
+    let text = format!("this is for this relay's own pages at \"{host}\" only, not for pages of \"{origin}\"");
     Err(Response::text(403, text))
 }
 
@@ -303,6 +317,21 @@ mod tests {
         ];
         for (origin, host, site, expected) in cases {
             assert_eq!(check_change(origin, host, site).is_ok(), expected, "{origin:?} {host:?} {site:?}");
+        }
+    }
+
+    #[test]
+    fn cameras_are_started_by_pages_that_say_who_they_are_and_by_programs() {
+        for (origin, site, expected) in [
+            (None, None, true),
+            (None, Some("none"), true),
+            (None, Some("same-origin"), true),
+            (None, Some("same-site"), false),
+            (None, Some("cross-site"), false),
+            (Some("http://printer"), Some("same-site"), true),
+            (Some("https://ha.example"), Some("cross-site"), true),
+        ] {
+            assert_eq!(check_start(origin, site).is_ok(), expected, "{origin:?} {site:?}");
         }
     }
 

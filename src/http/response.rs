@@ -53,6 +53,11 @@ impl Response {
         self.with("Retry-After", RETRY_AFTER.to_string())
     }
 
+    /// The sentence of a response of [`Response::text`].
+    pub fn sentence(&self) -> String {
+        String::from_utf8_lossy(&self.body).trim_end().to_owned()
+    }
+
     #[cfg(test)]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())

@@ -1,11 +1,12 @@
 //! From a path to the code that answers it.
 use super::head::Method;
+use super::passing::Passing;
 use super::percent::decode_path;
 use super::request::Request;
 use super::response::Response;
 use super::session::{self, Target};
 use super::tls::Tls;
-use super::{Services, info, pages, share, streams, webrtc};
+use super::{Services, effects, info, pages, share, streams, webrtc};
 use crate::doctor::refusals::Refusals;
 use crate::stream::relay::Relay;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub struct App {
     pub refusals: Refusals,
     /// Changes of streams happen one after the other: each is one of the file and one of the engine.
     pub changes: tokio::sync::Mutex<()>,
+    pub passing: Passing,
 }
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.
@@ -53,6 +55,9 @@ pub async fn answer(app: &App, request: Request) -> Response {
     let Some(path) = decode_path(&request.path) else {
         return Response::text(400, "the path must be percent-encoded UTF-8 without control characters");
     };
+    if let Err(refusal) = effects::check(&request, &path) {
+        return refusal;
+    }
     match path.as_str() {
         "/api/webrtc" => return webrtc::answer(app, request).await,
         "/api/ws" | "/api/api/ws" => return websocket_only(),

@@ -1,18 +1,23 @@
 //! `/api/ws`: offers and candidates over one WebSocket. The session that an offer creates outlives the socket; a further
 //! offer with its transport, on the same socket or with its id on another one, is answered within it.
 use super::dialect::{self, Ask, Dialect};
+use super::effects::may_change;
 use super::head::{Head, WebSocketAsk};
+use super::passing::MAX_PASSING;
 use super::policy::source_allowed_from_network;
 use super::request::Request;
 use super::response::Response;
+use super::routes::App;
 use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
 use crate::net::scope::Scope;
-use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Relay, Trickle};
+use crate::source::public_url;
+use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -59,7 +64,7 @@ pub fn handshake(head: &Head, ask: &WebSocketAsk) -> Result<String, Response> {
 }
 
 /// Serves an opened socket to its end. `early`: what the client sent behind its handshake.
-pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketAddr, relay: &Relay) {
+pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketAddr, app: &Arc<App>) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -69,7 +74,7 @@ pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketA
     let fields = head.fields.iter().map(|(name, value)| (*name, value.as_str()));
     let request = Request::new(head.method, &head.target, fields, peer, Vec::new());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
-    let client = Client::new(&request, relay.clone());
+    let client = Client::new(&request, app.clone());
     let mut socket = Socket {
         socket,
         client,
@@ -88,7 +93,9 @@ pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketA
 /// What the handshake said about the client.
 #[derive(Clone)]
 struct Client {
-    relay: Relay,
+    app: Arc<App>,
+    /// May it make streams? If not, why.
+    may_change: Result<(), String>,
     stream: String,
     intent: Intent,
     /// A URL in place of a name: the source to add as `stream` if nobody knows it yet.
@@ -99,7 +106,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(request: &Request, relay: Relay) -> Self {
+    fn new(request: &Request, app: Arc<App>) -> Self {
         let (stream, intent) = match (request.query_text("src"), request.query_text("dst")) {
             (None, Some(dst)) => (dst, Intent::Publish),
             (src, _) => (src.unwrap_or_default(), Intent::FromOffer),
@@ -107,8 +114,10 @@ impl Client {
         let is_url = intent == Intent::FromOffer && source_allowed_from_network(stream).is_ok();
         let source = is_url.then(|| stream.to_owned());
         let name = request.query_text("name").filter(|name| is_url && name.len() <= super::streams::MAX_NAME);
+        let may_change = may_change(request).map_err(|refusal| refusal.sentence());
         Self {
-            relay,
+            app,
+            may_change,
             stream: name.unwrap_or(stream).to_owned(),
             intent,
             source,
@@ -121,7 +130,7 @@ impl Client {
     /// `session`: one whose offer this may be.
     async fn offer(mut self, sdp: String, session: Option<String>) -> Result<Answer, Error> {
         if let Some(id) = session
-            && let Some(answer) = self.relay.reoffer(&id, sdp.clone()).await?
+            && let Some(answer) = self.app.relay.reoffer(&id, sdp.clone()).await?
         {
             return Ok(answer);
         }
@@ -136,28 +145,49 @@ impl Client {
             remote: self.remote,
             host: self.host,
         };
-        self.relay.offer(offer).await
+        self.app.relay.offer(offer).await
     }
 
     /// A URL that is not a stream's name becomes a stream, unsaved. One that has this source already is left alone:
-    /// its viewers go on.
+    /// its viewers go on. One that was not made so stays what it is.
     async fn resolve(&mut self) -> Result<(), Error> {
         let Some(source) = self.source.clone() else { return Ok(()) };
         if self.known(&source).await?.is_some() {
             self.stream = source;
             return Ok(());
         }
-        if let Some(stream) = self.known(&self.stream).await?
-            && let Some(producers) = stream["producers"].as_array()
-            && producers.iter().any(|producer| producer["url"] == *source)
-        {
-            return Ok(());
+        let refuse = |kind, text: String| Err(Error::new(kind, text));
+        if let Some(stream) = self.known(&self.stream).await? {
+            let producers = stream["producers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let has = |source: &str| producers.iter().any(|producer| producer["url"] == public_url(source));
+            let ours = self.app.passing.source(&self.stream).filter(|ours| producers.len() == 1 && has(ours));
+            match ours {
+                Some(ours) if ours == source => return Ok(()),
+                Some(_) => {}
+                None if has(&source) => return Ok(()),
+                None => {
+                    let text = format!("{:?} has another source; PUT /api/streams changes it", self.stream);
+                    return refuse(ErrorKind::Conflict, text);
+                }
+            }
         }
-        self.relay.put_stream(&self.stream, vec![source], Scope::of_client(self.remote.ip())).await
+        if let Err(text) = &self.may_change {
+            return refuse(ErrorKind::BadRequest, text.clone());
+        }
+        if !self.app.passing.note(&self.stream, &source) {
+            let text = format!("{MAX_PASSING} streams were made of URLs already; DELETE /api/streams removes them");
+            return refuse(ErrorKind::Full, text);
+        }
+        let scope = Scope::of_client(self.remote.ip());
+        let put = self.app.relay.put_stream(&self.stream, vec![source], scope).await;
+        if put.is_err() {
+            self.app.passing.forget(&self.stream);
+        }
+        put
     }
 
     async fn known(&self, name: &str) -> Result<Option<Value>, Error> {
-        match self.relay.stream(name).await {
+        match self.app.relay.stream(name).await {
             Ok(stream) => Ok(Some(stream)),
             Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -277,7 +307,7 @@ impl Socket {
                     self.turns = match self.turns.take() {
                         _ if !answer.talks => None,
                         Some(turns) if goes_on => Some(turns),
-                        _ => self.client.relay.turns(&answer.id).await.ok(),
+                        _ => self.client.app.relay.turns(&answer.id).await.ok(),
                     };
                     self.target = Some(answer.id);
                 }
@@ -285,7 +315,7 @@ impl Socket {
                     self.say(dialect::candidate(line)).await?;
                 }
                 if answer.more {
-                    let relay = self.client.relay.clone();
+                    let relay = self.client.app.relay.clone();
                     self.late.spawn(async move { relay.late_candidates(&id).await.unwrap_or_default() });
                 }
                 Ok(())
@@ -297,7 +327,7 @@ impl Socket {
     /// A candidate that cannot be used is no failure: there are others, and clients would show it as one.
     async fn trickle(&self, id: &str, candidates: Vec<String>) {
         let trickle = Trickle { candidates, ..Trickle::default() };
-        if let Err(error) = self.client.relay.trickle(id, trickle).await {
+        if let Err(error) = self.client.app.relay.trickle(id, trickle).await {
             log::debug!(target: "api", "{} websocket candidate: {error}", self.client.remote);
         }
     }

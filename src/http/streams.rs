@@ -1,7 +1,8 @@
 //! `/api/streams`: list, look at, probe, create, change and delete streams, as go2rtc's clients expect it.
+use super::effects::PROBES;
 use super::errors::{Door, response};
 use super::head::Method;
-use super::policy::{check_change, source_allowed_from_network};
+use super::policy::source_allowed_from_network;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
@@ -15,13 +16,6 @@ pub const MAX_NAME: usize = 1024;
 const MAX_SOURCES: usize = 16;
 
 pub async fn answer(app: &App, request: Request) -> Response {
-    let changes = !matches!(request.method, Method::Get | Method::Head);
-    if changes {
-        let (origin, host, site) = (&request.origin, &request.host, &request.fetch_site);
-        if let Err(refusal) = check_change(origin.as_deref(), host.as_deref(), site.as_deref()) {
-            return refusal;
-        }
-    }
     if request.method == Method::Post {
         return play_or_publish(&request);
     }
@@ -38,8 +32,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
 
 /// One stream; with `video`, `audio` or `microphone` its sources are started first.
 async fn look(app: &App, request: &Request, src: &str) -> Response {
-    let wish = |name: &str| request.query(name).map(str::to_owned);
-    let (video, audio, microphone) = (wish("video"), wish("audio"), wish("microphone"));
+    let [video, audio, microphone] = PROBES.map(|name| request.query(name).map(str::to_owned));
     let probe = video.is_some() || audio.is_some() || microphone.is_some();
     let stream = match probe {
         true => app.relay.probe(src, video, audio, microphone).await,
@@ -59,6 +52,7 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     }
     let scope = Scope::of_client(request.peer.ip());
     let _turn = app.changes.lock().await;
+    app.passing.forget(name);
     if let Err(error) = app.relay.may_put(name, sources.clone(), scope).await {
         return response(&error, Door::Compat);
     }
@@ -78,11 +72,13 @@ async fn patch(app: &App, request: &Request, src: &str) -> Response {
         return Response::text(400, format!("{text} (one stream cannot stand for another one here)"));
     }
     let _turn = app.changes.lock().await;
+    app.passing.forget(name);
     done(app.relay.put_stream(name, vec![src.to_owned()], Scope::of_client(request.peer.ip())).await)
 }
 
 async fn delete(app: &App, src: &str) -> Response {
     let _turn = app.changes.lock().await;
+    app.passing.forget(src);
     if let Err(refusal) = save(app, src.to_owned(), None).await {
         return refusal;
     }

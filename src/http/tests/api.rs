@@ -189,6 +189,44 @@ async fn pages_of_other_ports_may_look_but_not_change() {
     assert_eq!(world.asked(), ["delete cam"]);
 }
 
+#[tokio::test]
+async fn no_address_lets_pages_of_other_ports_change_anything() {
+    let world = world().await;
+    let foreign = [format!("Origin: http://{}\r\n", world.address.ip()), "Sec-Fetch-Site: same-site\r\n".into()];
+    let changes = [
+        ("/api/streams?name=a&src=test:", "PUT PATCH POST DELETE"),
+        ("/api/log", "DELETE POST PUT PATCH"),
+        ("/api/webtorrent?src=cam", "GET HEAD POST DELETE PUT PATCH"),
+        ("/api/config", "POST PUT PATCH DELETE"),
+        ("/api/restart", "POST"),
+        ("/api/exit", "POST"),
+        ("/api/preload?src=cam", "PUT DELETE"),
+        ("/api/nothing", "POST PUT PATCH DELETE"),
+        ("/", "POST PUT PATCH DELETE"),
+    ];
+    for (target, methods) in changes {
+        for method in methods.split(' ') {
+            for fields in &foreign {
+                assert_eq!(
+                    status(&world.ask(&format!("{method} {target}"), fields, "").await),
+                    403,
+                    "{method} {target}"
+                );
+            }
+        }
+    }
+    for target in ["/api/streams?src=cam&video", "/api/streams?src=cam&microphone="] {
+        for site in ["cross-site", "same-site"] {
+            let answer = world.ask(&format!("GET {target}"), &format!("Sec-Fetch-Site: {site}\r\n"), "").await;
+            assert_eq!(status(&answer), 403, "{target} {site}");
+        }
+    }
+    assert!(world.asked().is_empty());
+    for fields in ["", "Sec-Fetch-Site: none\r\n", &format!("{}Sec-Fetch-Site: same-site\r\n", foreign[0])] {
+        assert_eq!(status(&world.ask("GET /api/streams?src=cam&video", fields, "").await), 200, "{fields}");
+    }
+}
+
 struct Lines(Mutex<String>);
 
 impl crate::http::Log for Lines {

@@ -8,6 +8,7 @@ mod whep;
 use super::limits::Limits;
 use super::{Front, Services};
 use crate::config::Api;
+use crate::source::public_url;
 use crate::stream::relay::{Answer, Command, Error, ErrorKind, Relay, Trickled};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -107,7 +108,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
         names.iter().map(|name| (name.to_string(), vec![format!("rtsp://{name}")])).collect();
     let unknown = |what: &str| Error::new(ErrorKind::NotFound, format!("{what} not found"));
     let show = |sources: &Vec<String>| {
-        let producers: Vec<_> = sources.iter().map(|source| json!({"url": source})).collect();
+        let producers: Vec<_> = sources.iter().map(|source| json!({"url": public_url(source)})).collect();
         json!({"producers": producers, "consumers": null})
     };
     let note = |line: String| asked.lock().unwrap().push(line);

@@ -12,8 +12,12 @@ const KEY: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Ve
 
 impl World {
     async fn socket(&self, target: &str) -> Socket {
+        self.socket_with(target, "").await
+    }
+
+    async fn socket_with(&self, target: &str, fields: &str) -> Socket {
         let mut stream = self.connect().await;
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{KEY}\r\n", self.address);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{KEY}{fields}\r\n", self.address);
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -152,6 +156,43 @@ async fn a_url_becomes_a_stream_once() {
     say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0"})).await;
     assert_eq!(hear(&mut socket).await["value"], "webrtc/offer: stream not found");
     assert_eq!(world.asked().last().unwrap(), "offer exec:ls FromOffer webrtc v=0");
+}
+
+/// What the offer of a fresh socket to `target` is answered.
+async fn answer_of(world: &World, target: &str, fields: &str) -> Value {
+    let mut socket = world.socket_with(target, fields).await;
+    say(&mut socket, json!({"type": "webrtc/offer", "value": "v=0"})).await;
+    hear(&mut socket).await
+}
+
+#[tokio::test]
+async fn pages_that_may_not_change_streams_make_none_by_a_url_either() {
+    let world = world().await;
+    let other_port = format!("Origin: http://{}\r\n", world.address.ip());
+    for fields in [other_port.as_str(), "Sec-Fetch-Site: same-site\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let answer = answer_of(&world, "/api/ws?src=rtsp://10.0.0.9/a&name=new", fields).await;
+        assert!(answer["value"].as_str().unwrap().contains("own pages"), "{answer}");
+    }
+    assert!(world.asked().is_empty());
+    assert_eq!(answer_of(&world, "/api/ws?src=rtsp://cam&name=cam", &other_port).await["type"], "webrtc/answer");
+}
+
+#[tokio::test]
+async fn a_url_points_streams_elsewhere_that_were_made_by_one_and_no_others() {
+    let world = world().await;
+    let answer = answer_of(&world, "/api/ws?src=rtsp://10.0.0.9/a&name=cam", "").await;
+    assert!(answer["value"].as_str().unwrap().contains("\"cam\" has another source"), "{answer}");
+    assert!(world.asked().is_empty());
+    for source in ["rtsp://u:one@10.0.0.9/a", "rtsp://u:two@10.0.0.9/a"] {
+        let answer = answer_of(&world, &format!("/api/ws?src={source}&name=card"), "").await;
+        assert_eq!(answer["type"], "webrtc/answer");
+    }
+    let puts = |world: &World| world.asked().iter().filter(|line| line.starts_with("put")).count();
+    assert_eq!(puts(&world), 2);
+    world.ask("PUT /api/streams?name=card&src=rtsp://10.0.0.9/b", "", "").await;
+    let answer = answer_of(&world, "/api/ws?src=rtsp://u:one@10.0.0.9/a&name=card", "").await;
+    assert!(answer["value"].as_str().unwrap().contains("has another source"), "{answer}");
+    assert_eq!(puts(&world), 3);
 }
 
 #[tokio::test]
