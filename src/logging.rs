@@ -15,6 +15,10 @@ pub const MODULES: &[&str] = &["app", "config", "api", "ws", "webrtc", "streams"
 pub const RING_BYTES: usize = 256 * 1024;
 /// Longest sentence of one line; peers can make us repeat their words.
 const MAX_SENTENCE: usize = 4 * 1024;
+/// A session's id is 128 random bits in hexadecimal digits.
+const ID_DIGITS: usize = 32;
+/// So many of them tell sessions apart.
+const ID_SHOWN: usize = 8;
 /// Lines that wait for a slow reader of standard output; more are dropped and counted.
 const QUEUE_LINES: usize = 256;
 /// How long the last lines of a run may take to be written.
@@ -158,7 +162,7 @@ impl Log for Logger {
             return;
         }
         let module = module_of(record.target()).to_owned();
-        let sentence = cleaned(&record.args().to_string());
+        let sentence = cleaned(&without_ids(record.args().to_string()));
         let line = Line { time: now(), level: record.level(), module, sentence };
         self.output.write(line.text());
         self.ring.push(line);
@@ -178,6 +182,29 @@ fn now() -> u64 {
 fn module_of(target: &str) -> &str {
     let target = target.strip_prefix("porthole::").unwrap_or(target);
     target.split("::").next().unwrap_or(target)
+}
+
+/// Leaves the beginnings of ids. Whoever has a whole one may end its session, and whoever may connect may read the log;
+/// here no line can forget it, not even one of another crate.
+fn without_ids(text: String) -> String {
+    let is_id =
+        |word: &str| word.len() == ID_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let end = |c: char| !c.is_ascii_alphanumeric();
+    if !text.split(end).any(is_id) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for part in text.split_inclusive(end) {
+        let word = part.trim_end_matches(end);
+        if is_id(word) {
+            shown.push_str(&word[..ID_SHOWN]);
+            shown.push('…');
+            shown.push_str(&part[ID_DIGITS..]);
+        } else {
+            shown.push_str(part);
+        }
+    }
+    shown
 }
 
 /// Takes the power out of text from the network: no control character reaches a terminal, no line break forges a
@@ -303,6 +330,17 @@ mod tests {
         assert_eq!(cleaned("a\n12:00 INF\r\t\u{1b}[2J\0"), "a\\n12:00 INF\\r\\t\\u{1b}[2J\\u{0}");
         assert_eq!(cleaned("\u{202e}x\u{2028}"), "\\u{202e}x\\u{2028}");
         assert_eq!(cleaned("Küche 東京"), "Küche 東京");
+    }
+
+    #[test]
+    fn ids_of_sessions_are_shown_by_their_beginning() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let shown = |text: &str| without_ids(text.to_owned());
+        assert_eq!(shown(&format!("PATCH /cam/whep/{id} 204")), "PATCH /cam/whep/01234567… 204");
+        assert_eq!(shown(&format!("{id},\"{id}\"ü{id}")), "01234567…,\"01234567…\"ü01234567…");
+        for other in [&id[1..], &format!("{id}0"), &id.replace('a', "g"), "Küche", ""] {
+            assert_eq!(shown(other), other);
+        }
     }
 
     #[test]

@@ -275,6 +275,20 @@ def test_behind_nginx_with_http_1_0_a_session_is_made_trickled_and_ended(relay, 
     eventually(lambda: relay.viewers("cam") == 0, 2, "the session is gone: its Location leads back through nginx")
 
 
+def test_nobody_reads_whole_ids_of_sessions_anywhere(porthole):
+    relay = porthole(CAMERA, log={"level": "trace"})
+    location, _, answer = whep(relay)
+    session = location.rsplit("/", 1)[1]
+    relay.ask("PATCH", location, fragment(offer()), FRAGMENT)
+    relay.get(f"/api/session?id={session}")
+    shown = [relay.get(path)[2] for path in ("/api/streams", "/api/doctor", "/api/status")]
+    assert relay.ask("DELETE", location)[0] == 200
+    relay.ask("DELETE", location.replace("0", "%30"))
+    shown += [relay.get(path)[2] for path in ("/api/streams", "/api/doctor", "/api/log")]
+    assert f"{session[:8]}…" in shown[-1], "the log knows of it"
+    assert session not in "".join(shown) + relay.log()
+
+
 def test_nobody_on_the_machine_finds_another_way_in_than_the_ports(relay):
     relay.get("/api")
     own = {os.readlink(link) for link in pathlib.Path(f"/proc/{relay.pid}/fd").iterdir()}

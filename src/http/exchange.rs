@@ -2,6 +2,7 @@
 use super::gate::Gate;
 use super::head::{Head, Method};
 use super::limits::{COPY_BYTES, RESPONSE_BYTES, RESPONSE_TIME};
+use super::percent::decode_path;
 use super::render;
 use super::request::Request;
 use super::response::Response;
@@ -29,7 +30,7 @@ pub async fn run(
         Ok(response) => bounded(response),
         Err(_) => Response::text(504, "the relay took too long to answer; its log says what it waited for"),
     };
-    let path = head.target.split('?').next().unwrap_or_default();
+    let path = decode_path(head.target.split('?').next().unwrap_or_default()).unwrap_or_default();
     log::debug!(target: "api", "{peer} {} {path} {}", head.method.as_str(), response.status);
     let first = render::head(&response, more, !head.keep_alive);
     let body = if head.method == Method::Head { Cow::Borrowed(&b""[..]) } else { response.body };
