@@ -1,6 +1,6 @@
 //! Wiring: from settings to a running relay, and its end.
 use crate::board::notify::Notifier;
-use crate::config::{self, Config};
+use crate::config::{Config, Keeper};
 use crate::engine::Engine;
 use crate::http::{self, Services};
 use crate::logging::Ring;
@@ -11,9 +11,9 @@ use crate::stream::relay::Relay;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -87,7 +87,9 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
     binding.recv().map_err(|_| "the engine ended while it started".to_owned())??;
 
     let front = http::runtime().map_err(|error| format!("the HTTP server cannot start: {error}"))?;
-    let services = services(&config, ring, &relay);
+    let due = watch::Sender::new(None);
+    let file = config.path.clone().map(|path| Arc::new(File { keeper: Keeper::new(path), due }));
+    let services = services(&config, file.as_ref(), ring, &relay);
     let served = front.block_on(async {
         let told = shutdown().map_err(|error| format!("no signals: {error}"))?;
         let reloads = signal(SignalKind::hangup()).map_err(|error| format!("no signals: {error}"))?;
@@ -102,7 +104,8 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
                 () = told => {}
                 _ = engine_gone => failed = true,
                 () = beat(&notifier, &attended) => {}
-                () = reload_at(reloads, arguments, config.clone(), &attended, &notifier) => {}
+                () = reload_at(reloads, arguments, config.clone(), &attended, &notifier, file.as_ref()) => {}
+                () = keep(file.as_ref()) => {}
             }
             notifier.stopping(failed);
         };
@@ -111,24 +114,57 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
             .map_err(|error| error.to_string())?;
         if failed { Err("an internal fault ended the engine".to_owned()) } else { Ok(()) }
     });
+    if let Some(file) = &file {
+        file.flush();
+    }
     let _ = stop.send(true);
     let _ = engine_ended.recv_timeout(ENGINE_FAREWELL);
     front.shutdown_background();
     served
 }
 
-fn services(config: &Config, ring: Ring, relay: &Relay) -> Services {
-    let saver = config.path.clone().map(|path| {
-        // One change of the file at a time.
-        let turn = Mutex::new(());
-        let save: http::Saver = Arc::new(move |name: &str, sources: Option<&[String]>| {
-            let _turn = turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            config::save_stream(&path, name, sources).map_err(|error| error.to_string())
-        });
-        save
-    });
+/// The configuration file and what waits to be written into it.
+struct File {
+    keeper: Keeper,
+    /// When the next writing is due.
+    due: watch::Sender<Option<Instant>>,
+}
+
+impl File {
+    fn saver(file: &Arc<Self>) -> http::Saver {
+        let file = file.clone();
+        Arc::new(move |name: &str, sources: Option<&[String]>| {
+            let due = file.keeper.change(name, sources, Instant::now()).map_err(|error| error.to_string())?;
+            file.due.send_replace(due);
+            Ok(())
+        })
+    }
+
+    /// Writes what waits now.
+    fn flush(&self) {
+        if let Err(error) = self.keeper.flush(Instant::now()) {
+            log::error!(target: "config", "streams that were changed are not saved: {error}");
+        }
+    }
+}
+
+/// Writes what waits whenever it is due. Never completes.
+async fn keep(file: Option<&Arc<File>>) {
+    let Some(file) = file else { return std::future::pending().await };
+    let mut dues = file.due.subscribe();
+    // The sender is in the file itself.
+    while dues.changed().await.is_ok() {
+        let Some(due) = *dues.borrow_and_update() else { continue };
+        tokio::time::sleep_until(due.into()).await;
+        let file = file.clone();
+        // A fault leaves it waiting.
+        let _ = tokio::task::spawn_blocking(move || file.flush()).await;
+    }
+}
+
+fn services(config: &Config, file: Option<&Arc<File>>, ring: Ring, relay: &Relay) -> Services {
     Services {
-        saver,
+        saver: file.map(File::saver),
         log: Some(Arc::new(RecentLog(ring))),
         config_path: config.path.clone(),
         // systemd separates several with colons.
@@ -170,8 +206,19 @@ async fn beat(notifier: &Notifier, relay: &Relay) {
 }
 
 /// Reads the configuration again at every SIGHUP. Never completes.
-async fn reload_at(mut signals: Signal, arguments: &[String], mut config: Config, relay: &Relay, notifier: &Notifier) {
+async fn reload_at(
+    mut signals: Signal,
+    arguments: &[String],
+    mut config: Config,
+    relay: &Relay,
+    notifier: &Notifier,
+    file: Option<&Arc<File>>,
+) {
     while signals.recv().await.is_some() {
+        // What was changed through the API is in the file first, or it would be undone.
+        if let Some(file) = file {
+            file.flush();
+        }
         let (now, sentence) = reload::reload(arguments, config, relay).await;
         config = now;
         notifier.status(&sentence);

@@ -88,13 +88,13 @@ def with_file(tmp_path):
     )
     process = subprocess.Popen([BINARY, "-c", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     time.sleep(0.5)
-    yield path, f"http://127.0.0.1:{http}"
+    yield path, f"http://127.0.0.1:{http}", process
     process.terminate()
     assert process.wait(2) == 0
 
 
 def test_a_stream_that_is_put_is_in_the_file_and_every_other_line_stays(with_file):
-    path, url = with_file
+    path, url, process = with_file
     before = path.read_text()
 
     def ask(method, query):
@@ -105,4 +105,7 @@ def test_a_stream_that_is_put_is_in_the_file_and_every_other_line_stays(with_fil
     after = path.read_text()
     assert "door" in after and all(line in after.splitlines() for line in before.splitlines())
     assert ask("DELETE", "src=door") == "200"
-    assert path.read_text() == before
+    assert path.read_text() == after, "two writes do not follow one another closely"
+    process.terminate()
+    assert process.wait(2) == 0
+    assert path.read_text() == before, "nothing waits at the end"

@@ -7,6 +7,7 @@ mod documented;
 mod edit;
 mod https;
 mod ice;
+mod keep;
 mod keys;
 mod load;
 mod parts;
@@ -20,8 +21,8 @@ mod values;
 mod webtorrent;
 mod yaml;
 
+pub use keep::Keeper;
 pub use load::{Edge, Loaded, line_of_key, load, refusal};
-pub use save::save_stream;
 
 use crate::net::certificate::Given;
 use log::LevelFilter;

@@ -1,5 +1,7 @@
 //! Stream changes made through the API, written into the operator's file.
 use super::{Error, edit, text};
+use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -8,23 +10,45 @@ use std::path::{Path, PathBuf};
 /// A new config file is for its owner only: sources carry passwords.
 const NEW_FILE_MODE: u32 = 0o600;
 
-/// Creates, replaces or (with `None`) removes one stream in the config file, which is created if absent.
+/// Streams to create or to replace, and (with `None`) to remove.
+pub type Changes = BTreeMap<String, Option<Vec<String>>>;
+
+/// Changes streams in the config file, which is created if absent. False: it says so already, nothing is written.
 /// The new file replaces the old one in one step; on any error the old one stays. Callers must not run two of
 /// these at one time, the second would not know of the first one's change.
-pub fn save_stream(path: &Path, name: &str, sources: Option<&[String]>) -> Result<(), Error> {
+pub fn save_streams(path: &Path, changes: &Changes) -> Result<bool, Error> {
+    let (path, edited) = edited(path, changes)?;
+    match edited {
+        Some(new) => replace(&path, &new).map(|()| true).map_err(|e| failed(&path, "can't be written", e)),
+        None => Ok(false),
+    }
+}
+
+/// What would keep [`save_streams`] from its work, as far as it can be seen without writing.
+pub fn check_streams(path: &Path, changes: &Changes) -> Result<(), Error> {
+    let (path, edited) = edited(path, changes)?;
+    let Some(directory) = edited.and_then(|_| path.parent()) else { return Ok(()) };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|e| failed(&path, "can't be written", e.into()))
+}
+
+/// The file that is meant and, if the changes change it, its new text.
+fn edited(path: &Path, changes: &Changes) -> Result<(PathBuf, Option<String>), Error> {
     // A symbolic link stays one: the file that it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let fail = |what: &str, e: io::Error| Error::new(format!("{}: {what}: {e}", path.display()));
     let old = match text::read(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(fail("can't be read", e)),
+        Err(e) => return Err(failed(&path, "can't be read", e)),
     };
-    let new = edit::edit(&old, name, sources).map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
-    if new == old {
-        return Ok(());
-    }
-    replace(&path, &new).map_err(|e| fail("can't be written", e))
+    let edit = |text: String, (name, sources): (&String, &Option<Vec<String>>)| edit::edit(&text, name, sources.as_deref());
+    let new = changes.iter().try_fold(old.clone(), edit);
+    let new = new.map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
+    Ok((path, (new != old).then_some(new)))
+}
+
+fn failed(path: &Path, what: &str, e: io::Error) -> Error {
+    Error::new(format!("{}: {what}: {e}", path.display()))
 }
 
 /// Writes beside the file and renames, so that there is a whole file at every moment, power cuts included.
@@ -77,17 +101,21 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("porthole-save-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("porthole.yaml");
-        save_stream(&path, "a", Some(&strings(&["test:"]))).unwrap();
+        let save = |path: &Path, name: &str, sources: &[&str]| {
+            save_streams(path, &[(name.to_owned(), Some(strings(sources)))].into())
+        };
+        assert!(save(&path, "a", &["test:"]).unwrap());
+        assert!(!save(&path, "a", &["test:"]).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, NEW_FILE_MODE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let link = directory.join("link.yaml");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        save_stream(&link, "b", Some(&[])).unwrap();
+        save(&link, "b", &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "streams:\n  a: \"test:\"\n  b:\n");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
-        assert!(save_stream(&directory.join("absent/porthole.yaml"), "a", Some(&[])).is_err());
+        assert!(save(&directory.join("absent/porthole.yaml"), "a", &[]).is_err());
         fs::remove_dir_all(&directory).unwrap();
     }
 }
