@@ -275,6 +275,14 @@ def test_behind_nginx_with_http_1_0_a_session_is_made_trickled_and_ended(relay, 
     eventually(lambda: relay.viewers("cam") == 0, 2, "the session is gone: its Location leads back through nginx")
 
 
+def test_a_flood_of_wrong_offers_leaves_few_lines_in_the_log(relay):
+    wrong = b"POST /cam/whep HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0"
+    answers = raw(relay, wrong * 300 + wrong.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+    assert answers.count("HTTP/1.1 400") == 301
+    refused = [line for line in relay.log().splitlines() if "offer refused" in line]
+    assert 1 <= len(refused) <= 30, len(refused)
+
+
 def test_nobody_reads_whole_ids_of_sessions_anywhere(porthole):
     relay = porthole(CAMERA, log={"level": "trace"})
     location, _, answer = whep(relay)

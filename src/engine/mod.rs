@@ -38,6 +38,7 @@ use crate::net::mdns::Mdns;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::servers::Servers;
+use crate::net::sparing::Sparing;
 use crate::net::tcp::TcpInput;
 use crate::net::turn::Input;
 use crate::net::udp::ReceiveBuffers;
@@ -119,6 +120,8 @@ pub struct Engine {
     started: Instant,
     /// For the doctor: sessions that ended, why addresses are kept back, what peers are told now.
     history: History,
+    /// Which lines about clients are written.
+    sparing: Sparing,
     explainer: Explainer,
     told: Arc<Advertised>,
     /// Seconds since 1970 at which the first TURN credentials end, where their user name says so.
@@ -173,6 +176,7 @@ impl Engine {
             packets_forwarded: 0,
             started: Instant::now(),
             history: History::default(),
+            sparing: Sparing::default(),
             explainer: Explainer::new(config),
             told: Arc::default(),
             turn_expires_s: config.webrtc.ice_servers.iter().flatten().filter_map(|server| server.expires()).min(),

@@ -40,8 +40,7 @@ impl Engine {
                     return self.wait_for(&offer.stream.clone(), Waiting::Offer { offer, reply, until }, now);
                 }
                 if let Err(error) = &answer {
-                    self.remember_refusal(&offer, error, now);
-                    log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
+                    self.tell_refusal(&offer, error, now);
                 }
                 if let Err(Ok(answer)) = reply.send(answer) {
                     drop(self.on_close(&answer.id));
@@ -52,10 +51,17 @@ impl Engine {
                 self.wait_for(&offer.stream, waiting, now);
             }
             Err(error) => {
-                self.remember_refusal(&offer, &error, now);
-                log::warn!(target: "webrtc", "offer refused stream={:?} error={:?}", offer.stream, error.message);
+                self.tell_refusal(&offer, &error, now);
                 drop(reply.send(Err(error)));
             }
+        }
+    }
+
+    fn tell_refusal(&mut self, offer: &Offer, error: &Error, now: Instant) {
+        self.remember_refusal(offer, error, now);
+        if let Some(left_out) = self.sparing.admit(offer.remote.ip(), now) {
+            let (stream, why) = (&offer.stream, &error.message);
+            log::warn!(target: "webrtc", "offer refused stream={stream:?} error={why:?}{left_out}");
         }
     }
 

@@ -23,10 +23,13 @@ impl Engine {
             Ok(false) => return Ok(None),
             Err(message) => return Err(Error::new(ErrorKind::Unprocessable, message)),
         }
+        let remote_ip = peer.origin.remote.ip();
         let mut result = Err(Error::new(ErrorKind::Internal, "an internal fault ended the session"));
         self.guarded(key, |engine| result = engine.renegotiate(key, &remote, now));
-        if let Err(error) = &result {
-            log::warn!(target: "webrtc", "offer refused session={} error={:?}", short(id), error.message);
+        if let Err(error) = &result
+            && let Some(left_out) = self.sparing.admit(remote_ip, now)
+        {
+            log::warn!(target: "webrtc", "offer refused session={} error={:?}{left_out}", short(id), error.message);
         }
         result.map(Some)
     }

@@ -113,11 +113,13 @@ impl Engine {
         let took = now.saturating_duration_since(peer.created).as_millis();
         let role = if peer.publishes { "publisher" } else { "viewer" };
         let cipher = peer.session.cipher().unwrap_or_default();
-        log::info!(
-            target: "webrtc",
-            "{role} connected stream={:?} session={} route={route:?} cipher={cipher} after={took}ms",
-            peer.stream, short(&peer.id)
-        );
+        if let Some(left_out) = self.sparing.admit(peer.origin.remote.ip(), now) {
+            log::info!(
+                target: "webrtc",
+                "{role} connected stream={:?} session={} route={route:?} cipher={cipher} after={took}ms{left_out}",
+                peer.stream, short(&peer.id)
+            );
+        }
         if peer.publishes {
             self.on_publisher(key, now);
         } else {
@@ -222,11 +224,13 @@ impl Engine {
         let role = if peer.publishes { "publisher" } else { "viewer" };
         let age = now.saturating_duration_since(peer.created).as_millis();
         let level = if reason.is_orderly() { log::Level::Info } else { log::Level::Warn };
-        log::log!(
-            target: "webrtc", level,
-            "{role} gone stream={:?} session={} after={age}ms reason={:?}",
-            peer.stream, short(&peer.id), reason.sentence()
-        );
+        if let Some(left_out) = self.sparing.admit(peer.origin.remote.ip(), now) {
+            log::log!(
+                target: "webrtc", level,
+                "{role} gone stream={:?} session={} after={age}ms reason={:?}{left_out}",
+                peer.stream, short(&peer.id), reason.sentence()
+            );
+        }
         self.leave(&peer, key, now);
     }
 }

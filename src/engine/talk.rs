@@ -65,15 +65,22 @@ impl Engine {
             Turn::Refused => {
                 peer.refused = Some(now);
                 if !waited {
-                    let (name, id) = (&peer.stream, short(&peer.id));
-                    log::info!(target: "webrtc", "talk refused, somebody else talks stream={name:?} session={id}");
+                    if let Some(left_out) = self.sparing.admit(peer.origin.remote.ip(), now) {
+                        let (name, id) = (&peer.stream, short(&peer.id));
+                        log::info!(
+                            target: "webrtc",
+                            "talk refused, somebody else talks stream={name:?} session={id}{left_out}"
+                        );
+                    }
                     peer.tell_turn(false);
                 }
                 return;
             }
             Turn::Begins => {
-                let (name, id) = (&peer.stream, short(&peer.id));
-                log::info!(target: "webrtc", "talk begins stream={name:?} session={id} codec={codec}");
+                if let Some(left_out) = self.sparing.admit(peer.origin.remote.ip(), now) {
+                    let (name, id) = (&peer.stream, short(&peer.id));
+                    log::info!(target: "webrtc", "talk begins stream={name:?} session={id} codec={codec}{left_out}");
+                }
                 peer.refused = None;
                 if waited {
                     peer.tell_turn(true);

@@ -67,7 +67,10 @@ impl Engine {
         peer.hidden.clear();
         peer.due = Some(now);
         add_candidates(&mut self.wire, peer, &trickle.candidates, now);
-        log::info!(target: "webrtc", "ICE restarted stream={:?} session={}", peer.stream, short(&peer.id));
+        if let Some(left_out) = self.sparing.admit(peer.origin.remote.ip(), now) {
+            let id = short(&peer.id);
+            log::info!(target: "webrtc", "ICE restarted stream={:?} session={id}{left_out}", peer.stream);
+        }
         Ok(Trickled::Restarted { fragment, etag: peer.etag() })
     }
 }

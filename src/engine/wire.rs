@@ -7,6 +7,7 @@ use crate::net::places::{Full, Taken, client};
 use crate::net::policy::{Candidate, Policy, Verdict};
 use crate::net::resolve::Names;
 use crate::net::route::{Datagram, Route, Socket};
+use crate::net::sparing::Sparing;
 use crate::net::tcp::{self, TcpConnection, TcpInput};
 use crate::net::udp::UdpPort;
 use crate::net::watch;
@@ -14,22 +15,20 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// TCP events that wait for the engine; a full queue slows the readers down.
 const TCP_QUEUE: usize = 256;
-/// A flood of connections is told of this often.
-const REFUSAL_LOGGED: Duration = Duration::from_secs(10);
 
 pub struct Wire {
     policy: Policy,
     sockets: Sockets,
     connections: HashMap<u32, TcpConnection>,
     next_connection: u32,
-    /// When a refused connection was last told of.
-    refused: Option<Instant>,
+    /// Which refused connections are told of.
+    sparing: Sparing,
     tcp_inputs: mpsc::Sender<TcpInput>,
     tcp_events: mpsc::Receiver<TcpInput>,
     /// The machine's addresses, as of the latest change.
@@ -56,7 +55,7 @@ impl Wire {
             sockets: Sockets::default(),
             connections: HashMap::new(),
             next_connection: 1,
-            refused: None,
+            sparing: Sparing::default(),
             tcp_inputs,
             tcp_events,
             interfaces: interfaces::list(),
@@ -200,14 +199,12 @@ impl Wire {
     pub fn open(&mut self, stream: TcpStream, remote: SocketAddr) {
         self.connections.retain(|_, connection| !connection.is_idle());
         if let Err(full) = self.place_for(remote.ip()) {
-            let now = Instant::now();
-            if self.refused.is_none_or(|at| now.saturating_duration_since(at) > REFUSAL_LOGGED) {
-                self.refused = Some(now);
+            if let Some(left_out) = self.sparing.admit(remote.ip(), Instant::now()) {
                 let whose = match full {
                     Full::All => "in all",
                     Full::Client => "from there",
                 };
-                log::warn!(target: "webrtc", "too many media connections {whose}, refused remote={remote}");
+                log::warn!(target: "webrtc", "too many media connections {whose}, refused remote={remote}{left_out}");
             }
             return;
         }

@@ -12,7 +12,8 @@ use super::tls;
 use super::transport::Transport;
 use crate::doctor::refusals::Kind;
 use crate::net::places::Full;
-use std::net::SocketAddr;
+use crate::net::sparing::Sparing;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,6 +48,7 @@ pub enum Speaks {
 /// Accepts until the future is dropped; all its connections end with it.
 pub async fn accept(listener: TcpListener, speaks: Speaks, gate: Arc<Gate>) {
     let mut connections = tokio::task::JoinSet::new();
+    let mut sparing = Sparing::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -55,7 +57,9 @@ pub async fn accept(listener: TcpListener, speaks: Speaks, gate: Arc<Gate>) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                log::warn!(target: "api", "accept: {error}");
+                if let Some(left_out) = sparing.admit(Ipv4Addr::UNSPECIFIED.into(), std::time::Instant::now()) {
+                    log::warn!(target: "api", "accept: {error}{left_out}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -52,7 +52,7 @@ use routes::App;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tls::Tls;
 use tokio::net::TcpListener;
@@ -161,6 +161,7 @@ impl Front {
             refusals: Refusals::default(),
             changes: Default::default(),
             passing: Passing::default(),
+            sparing: Mutex::default(),
         });
         let (connections, websockets, outbox) = (Arc::default(), Arc::default(), Arc::default());
         let refusals = Arc::new(Semaphore::new(REFUSALS));

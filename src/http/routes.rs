@@ -8,8 +8,10 @@ use super::session::{self, Target};
 use super::tls::Tls;
 use super::{Services, effects, info, pages, share, streams, webrtc};
 use crate::doctor::refusals::Refusals;
+use crate::net::sparing::{LeftOut, Sparing};
 use crate::stream::relay::Relay;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// What routes need.
 pub struct App {
@@ -24,6 +26,16 @@ pub struct App {
     /// Changes of streams happen one after the other: each is one of the file and one of the engine.
     pub changes: tokio::sync::Mutex<()>,
     pub passing: Passing,
+    /// Which lines about clients are written.
+    pub sparing: Mutex<Sparing>,
+}
+
+impl App {
+    /// May a line be written that this request causes?
+    pub fn may_log(&self, request: &Request) -> Option<LeftOut> {
+        let mut sparing = self.sparing.lock().unwrap_or_else(PoisonError::into_inner);
+        sparing.admit(request.peer.ip(), Instant::now())
+    }
 }
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.

@@ -19,8 +19,8 @@ pub async fn answer(app: &App, request: &Request) -> Response {
     let answer = match (request.method, asked) {
         (Method::Get | Method::Head, None) => all(app),
         (Method::Get | Method::Head, Some(asked)) => one(app, asked),
-        (Method::Post, Some(asked)) => make(app, asked).await,
-        (Method::Delete, Some(asked)) => end(app, asked),
+        (Method::Post, Some(asked)) => make(app, request, asked).await,
+        (Method::Delete, Some(asked)) => end(app, request, asked),
         (Method::Post | Method::Delete, None) => {
             Response::text(400, "say which stream: ?src=<stream> for a link to watch it, ?dst=<stream> to send to it")
         }
@@ -61,14 +61,16 @@ fn one(app: &App, (stream, publishes): (&str, bool)) -> Response {
     }
 }
 
-async fn make(app: &App, (stream, publishes): (&str, bool)) -> Response {
+async fn make(app: &App, request: &Request, (stream, publishes): (&str, bool)) -> Response {
     let Some(book) = &app.services.shares else { return Response::text(403, OFF) };
     if let Err(error) = app.relay.stream(stream).await {
         return response(&error, Door::Compat);
     }
     match book.add(stream, publishes) {
         Ok(told) => {
-            log::info!(target: "webtorrent", "share made name={:?} stream={stream:?}", told.share.name);
+            if let Some(left_out) = app.may_log(request) {
+                log::info!(target: "webtorrent", "share made name={:?} stream={stream:?}{left_out}", told.share.name);
+            }
             Response { status: 201, ..Response::json(&shown(&told)) }
         }
         Err(Refusal::Exists) => Response::text(400, "this stream has such a share link already"),
@@ -77,10 +79,12 @@ async fn make(app: &App, (stream, publishes): (&str, bool)) -> Response {
     }
 }
 
-fn end(app: &App, (stream, publishes): (&str, bool)) -> Response {
+fn end(app: &App, request: &Request, (stream, publishes): (&str, bool)) -> Response {
     match app.services.shares.as_ref().is_some_and(|book| book.remove(stream, publishes)) {
         true => {
-            log::info!(target: "webtorrent", "share ended stream={stream:?}");
+            if let Some(left_out) = app.may_log(request) {
+                log::info!(target: "webtorrent", "share ended stream={stream:?}{left_out}");
+            }
             Response::new(200)
         }
         false => Response::text(404, "this stream has no such share link"),

@@ -15,6 +15,7 @@ pub mod resolve;
 pub mod route;
 pub mod scope;
 pub mod servers;
+pub mod sparing;
 #[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "half of it is for TURN"))]
 pub mod stun;
 pub mod tcp;

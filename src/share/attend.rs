@@ -4,6 +4,7 @@ use super::desk::{Arrival, Heard};
 use super::tracker;
 use crate::net::reach::{Connection, Place};
 use crate::net::scope::Scope;
+use crate::net::sparing::Sparing;
 use crate::net::tls::Trust;
 use crate::net::websocket;
 use crate::stream::relay::{Offer, Relay};
@@ -105,6 +106,7 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
     let mut answering = JoinSet::new();
     let mut heard = Instant::now();
     let (mut nonsense, mut pings) = (0, 0);
+    let mut sparing = Sparing::default();
     loop {
         let mut out: Vec<Message> = Vec::new();
         tokio::select! {
@@ -161,8 +163,9 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
                     }
                     Heard::Refused(sentence) => log::debug!(target: "webtorrent", "tracker={at} {sentence}"),
                     Heard::Failure(why) => {
-                        if tracker.note(State::Refusing(format!("{at}: it refuses: {why}"))) {
-                            log::warn!(target: "webtorrent", "refused tracker={at} error={why:?}");
+                        let news = tracker.note(State::Refusing(format!("{at}: it refuses: {why}")));
+                        if news && let Some(left_out) = sparing.admit(remote.ip(), Instant::now()) {
+                            log::warn!(target: "webtorrent", "refused tracker={at} error={why:?}{left_out}");
                         }
                     }
                     Heard::Nothing => {}
