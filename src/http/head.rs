@@ -1,7 +1,7 @@
 //! A request head: parsed with httparse, refused where two readers could understand it differently (RFC 9112
 //! sections 3, 5 and 6), and rewritten in one canonical form for the routes.
+use super::authority::{Authority, default_port};
 use super::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS};
-use super::policy::Authority;
 use super::response::Response;
 
 /// Methods that some address here takes; the rest ends at the gate.
@@ -81,6 +81,10 @@ pub struct Head {
 const FORWARDED: [&str; 8] =
     ["host", "origin", "content-type", "user-agent", "if-match", "if-none-match", "sec-fetch-site", "accept-encoding"];
 
+/// Those of them that may stand on several lines, which are one list (RFC 9110 section 5.3). Lists that are not handed
+/// on, such as `Cookie`, may too.
+const LISTS: [&str; 3] = ["if-match", "if-none-match", "accept-encoding"];
+
 /// Reads a head from the start of `bytes`: `None` while it is incomplete, else the head and its length.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
     let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS];
@@ -107,12 +111,12 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
     };
     let fields = Fields(request.headers);
     let host = host(&fields, old)?;
-    let target = target(request.path.unwrap_or_default(), host.as_deref())?;
+    let target = target(method, request.path.unwrap_or_default(), host.as_deref())?;
     let framing = framing(&fields, old)?;
-    let expects_continue = match fields.one("expect")? {
+    let expects_continue = match fields.list("expect") {
         Some(_) if old => false,
         None => false,
-        Some(value) if value.eq_ignore_ascii_case("100-continue") => true,
+        Some(value) if value.split(',').all(|one| one.trim().eq_ignore_ascii_case("100-continue")) => true,
         Some(_) => return Err(Response::text(417, "the only expectation known here is 100-continue")),
     };
     let upgrades = fields.has_token("upgrade", "websocket") && fields.has_token("connection", "upgrade");
@@ -125,9 +129,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
     };
     let mut forwarded = Vec::new();
     for name in FORWARDED {
-        if let Some(value) = fields.one(name)? {
-            forwarded.push((name, value));
-        }
+        let value = if LISTS.contains(&name) { fields.list(name) } else { fields.one(name)? };
+        forwarded.extend(value.map(|value| (name, value)));
     }
     let head = Head {
         method,
@@ -159,8 +162,13 @@ impl Fields<'_> {
         if values.next().is_some() {
             return Err(malformed(&format!("the field {name} stands twice")));
         }
-        let visible = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
-        Ok(Some(value.iter().map(visible).collect::<String>().trim().to_owned()))
+        Ok(Some(visible(value)))
+    }
+
+    /// The value of a field that is a list, from all of its lines.
+    fn list(&self, name: &str) -> Option<String> {
+        let lines: Vec<String> = self.all(name).map(visible).collect();
+        if lines.is_empty() { None } else { Some(lines.join(", ")) }
     }
 
     fn has_token(&self, name: &str, token: &str) -> bool {
@@ -170,6 +178,11 @@ impl Fields<'_> {
     }
 }
 
+fn visible(value: &[u8]) -> String {
+    let visible = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+    value.iter().map(visible).collect::<String>().trim().to_owned()
+}
+
 fn host(fields: &Fields<'_>, old: bool) -> Result<Option<String>, Response> {
     match fields.one("host")? {
         None if !old => Err(malformed("HTTP/1.1 requests need a Host field")),
@@ -177,23 +190,28 @@ fn host(fields: &Fields<'_>, old: bool) -> Result<Option<String>, Response> {
     }
 }
 
-/// Origin form from what the request line says: proxies' absolute form is cut if it names the same host.
-fn target(text: &str, host: Option<&str>) -> Result<String, Response> {
+/// Origin form from what the request line says (RFC 9112 section 3.2): proxies' absolute form is cut if it names the same
+/// host. `*` stays, for `OPTIONS` only.
+fn target(method: Method, text: &str, host: Option<&str>) -> Result<String, Response> {
+    if text == "*" && method == Method::Options {
+        return Ok(text.to_owned());
+    }
     let mut text = text;
-    if let Some(rest) = text.strip_prefix("http://") {
-        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-        if host.and_then(Authority::parse).is_none_or(|host| Authority::parse(authority) != Some(host)) {
+    let mut target = String::with_capacity(text.len());
+    if let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_web(scheme)) {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let default = default_port(&scheme.to_ascii_lowercase());
+        let same = host.and_then(Authority::parse).zip(Authority::parse(authority));
+        if !same.is_some_and(|(host, named)| host.is_same(&named, default)) {
             return Err(malformed("the request line and the Host field name different hosts"));
         }
         text = &rest[authority.len()..];
-        if text.is_empty() {
-            text = "/";
+        if !text.starts_with('/') {
+            target.push('/');
         }
-    }
-    if !text.starts_with('/') {
+    } else if !text.starts_with('/') {
         return Err(malformed("the request target must start with /"));
     }
-    let mut target = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'#' => break,
@@ -203,6 +221,10 @@ fn target(text: &str, host: Option<&str>) -> Result<String, Response> {
         }
     }
     Ok(target)
+}
+
+fn is_web(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 /// RFC 9112 section 6.3, without its leniencies: a request whose end could be read in two ways is refused.
@@ -343,6 +365,41 @@ mod tests {
         assert_eq!(target("http://y/a").unwrap_err(), 400);
         assert_eq!(target("/küche").unwrap(), "/k%C3%BCche");
         assert_eq!(target("/a#b").unwrap(), "/a");
+        assert_eq!(target("HTTP://x/a").unwrap(), "/a");
+        assert_eq!(target("http://X:80?src=a").unwrap(), "/?src=a");
+        assert_eq!(target("http://x#a/b").unwrap(), "/");
+        assert_eq!(target("/http://y/").unwrap(), "/http://y/");
+        for wrong in ["https://x/", "http://y?http://x:80/", "http://x:81/", "http://u@x:80/", "ftp://x:80/", "*", "?a"]
+        {
+            assert_eq!(target(wrong).unwrap_err(), 400, "{wrong}");
+        }
+        assert_eq!(head("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().target, "*");
+    }
+
+    #[test]
+    fn lists_may_stand_on_several_lines_and_are_one() {
+        let head = fields(
+            "Accept-Encoding: br\r\nIf-None-Match: \"a\"\r\nAccept-Encoding: gzip\r\nIf-None-Match: \"b\"\r\n\
+             Cookie: a=b\r\nCookie: c=d\r\nAccept: a/b\r\nAccept: */*\r\nConnection: keep-alive\r\n\
+             Connection: close\r\nExpect: 100-continue\r\nExpect: 100-Continue\r\n",
+        );
+        let head = head.unwrap();
+        let value = |name: &str| head.fields.iter().find(|(have, _)| *have == name).map(|(_, value)| value.as_str());
+        assert_eq!((value("accept-encoding"), value("if-none-match")), (Some("br, gzip"), Some("\"a\", \"b\"")));
+        assert!(head.expects_continue && !head.keep_alive);
+        assert_eq!(fields("Expect: 100-continue\r\nExpect: magic\r\n").unwrap_err(), 417);
+        let ask = "GET /api/ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\
+            Upgrade: websocket\r\nSec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n\r\n";
+        assert!(self::head(ask).unwrap().websocket.is_some());
+        for once in ["Content-Type", "Sec-Fetch-Site", "User-Agent"] {
+            assert_eq!(fields(&format!("{once}: a\r\n{once}: a\r\n")).unwrap_err(), 400, "{once}");
+        }
+    }
+
+    #[test]
+    fn many_cookies_fit() {
+        let cookies = format!("Cookie: {}\r\n", "a".repeat(9 * 1024));
+        assert!(fields(&cookies).is_ok());
     }
 
     #[test]

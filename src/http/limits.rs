@@ -3,8 +3,9 @@
 use crate::net::places::Places;
 use std::time::Duration;
 
-/// Request line and header fields of one request. Browsers stay under 2 KiB; a URL with several sources fits.
-pub const HEAD_BYTES: usize = 8 * 1024;
+/// Request line and header fields of one request. Browsers stay under 2 KiB without cookies, but those of all the
+/// services of one host come to every port of it, and a browser keeps 4 KiB of each.
+pub const HEAD_BYTES: usize = 16 * 1024;
 /// Header fields of one request; browsers send about 20.
 pub const HEAD_FIELDS: usize = 64;
 /// From the start of a connection to the end of its TLS handshake; of a plain one to its first byte.

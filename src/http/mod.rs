@@ -4,6 +4,7 @@
 //! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
 //! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
 //! it has no bounds: nothing but the gate listens.
+mod authority;
 mod chunked;
 mod connection;
 mod cors;
@@ -22,6 +23,7 @@ mod passing;
 mod peers;
 mod percent;
 mod policy;
+mod punycode;
 mod render;
 mod request;
 mod response;
@@ -44,6 +46,7 @@ use crate::config;
 use crate::doctor::refusals::Refusals;
 use crate::share::Book;
 use crate::stream::relay::Relay;
+use authority::Listed;
 use gate::{Gate, Speaks};
 use limits::{Limits, REFUSALS};
 use passing::Passing;
@@ -125,8 +128,14 @@ impl Front {
 
     fn with_limits(api: &config::Api, relay: Relay, services: Services, limits: Limits) -> io::Result<Front> {
         let allow = peers::parse_allow(&api.allow).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        for origin in api.origin.iter().filter(|origin| Listed::parse(origin).is_none()) {
+            log::warn!(target: "api", "api.origin: {origin:?} is no origin such as https://home.example, it lets nobody in");
+        }
+        for host in api.hosts.iter().filter(|host| authority::host(host).is_none()) {
+            log::warn!(target: "api", "api.hosts: {host:?} is no name such as cameras.example");
+        }
         let policy = Policy::new(&api.hosts, &api.origin, &services.host_name);
-        let frame_origins = policy.frame_origins().map(str::to_owned).collect();
+        let frame_origins = policy.frame_origins().collect();
         let mut listeners = [None, None];
         if !api.listen.is_empty() {
             let listener = TcpListener::from_std(listen::bind("api.listen", &api.listen)?)?;

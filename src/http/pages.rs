@@ -1,5 +1,5 @@
 //! The pages: files of `src/web`, part of the binary, with the fields that keep foreign code out of them.
-use super::policy::Authority;
+use super::authority::Authority;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;

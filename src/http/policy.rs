@@ -1,7 +1,7 @@
 //! Who may ask what: the `Host` rule against DNS rebinding, the `Origin` rule against foreign pages, the stricter rule
 //! for changes, and which sources may be added over the network. Pure functions; the texts show what to configure.
+use super::authority::{Authority, Listed, Origin, host};
 use super::response::Response;
-use std::net::{IpAddr, Ipv6Addr};
 
 /// Source schemes that the API accepts. Not each of them is dialled by this version; streams with the others are kept.
 pub const SCHEMES: [&str; 13] =
@@ -13,96 +13,23 @@ const PROGRAM_SCHEMES: [&str; 3] = ["exec", "echo", "expr"];
 /// Name endings that never resolve in the public DNS, so no foreign page can carry them.
 const LOCAL_SUFFIXES: [&str; 5] = [".local", ".lan", ".home.arpa", ".internal", ".localhost"];
 
-/// Host and port as `Host` and `Origin` name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// Lower case, without brackets and final dot.
-    pub name: String,
-    pub port: Option<u16>,
-}
-
-impl Authority {
-    /// `name`, `name:port`, `1.2.3.4:port`, `[v6]:port`; `None` if it is none of them.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (name, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (name, port) = rest.split_once(']')?;
-                let name = name.parse::<Ipv6Addr>().ok()?.to_string();
-                (name, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
-            }
-            None => {
-                let (name, port) = match text.split_once(':') {
-                    Some((name, port)) => (name, Some(port)),
-                    None => (text, None),
-                };
-                let name = name.strip_suffix('.').unwrap_or(name);
-                let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-                if name.is_empty() || !name.bytes().all(valid) {
-                    return None;
-                }
-                (name.to_ascii_lowercase(), port)
-            }
-        };
-        let port = match port {
-            None | Some("") => None,
-            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
-            Some(_) => return None,
-        };
-        Some(Self { name, port })
-    }
-
-    pub fn is_literal_address(&self) -> bool {
-        self.name.parse::<IpAddr>().is_ok()
-    }
-}
-
-/// A serialised origin (RFC 6454 section 6.2), `null` excluded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    pub scheme: String,
-    pub authority: Authority,
-}
-
-impl Origin {
-    pub fn parse(text: &str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-        if scheme.is_empty() || !scheme.bytes().all(valid) {
-            return None;
-        }
-        Some(Self { scheme: scheme.to_ascii_lowercase(), authority: Authority::parse(authority)? })
-    }
-
-    fn is_web(&self) -> bool {
-        matches!(self.scheme.as_str(), "http" | "https")
-    }
-
-    fn default_port(&self) -> Option<u16> {
-        match self.scheme.as_str() {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        }
-    }
-}
-
 /// The operator's part of the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// `api.hosts`, lower case.
+    /// Names of `api.hosts`.
     hosts: Vec<String>,
-    /// `api.origin`, lower case, without a final slash.
-    origins: Vec<String>,
+    /// `api.origin`
+    origins: Vec<Listed>,
 }
 
 impl Policy {
     /// `machine` is this machine's host name; it counts as if it were in `api.hosts`.
     pub fn new(hosts: &[String], origins: &[String], machine: &str) -> Self {
-        let clean = |text: &str| text.trim().trim_end_matches(['/', '.']).to_ascii_lowercase();
-        let mut hosts: Vec<String> = hosts.iter().map(|host| clean(host)).collect();
-        hosts.push(clean(machine));
-        hosts.retain(|host| !host.is_empty());
-        Self { hosts, origins: origins.iter().map(|origin| clean(origin)).collect() }
+        let hosts = hosts.iter().map(String::as_str).chain([machine]);
+        Self {
+            hosts: hosts.filter_map(host).map(|host| host.name).collect(),
+            origins: origins.iter().filter_map(|origin| Listed::parse(origin)).collect(),
+        }
     }
 
     /// Is the name in `Host` one that only this network can have resolved to us? A page under a public name that an
@@ -143,21 +70,23 @@ impl Policy {
         if parsed.is_web() && host.is_some_and(|host| host.name == parsed.authority.name) {
             return Ok(());
         }
-        let lower = origin.to_ascii_lowercase();
-        if self.origins.iter().any(|listed| *listed == lower || *listed == parsed.authority.name) {
+        if self.origins.iter().any(|listed| listed.allows(&parsed)) {
             return Ok(());
         }
+        let lower = origin.to_ascii_lowercase();
         refuse(format!(
             "pages of origin \"{lower}\" may not use this relay; to let them in, add to porthole.yaml: api: {{origin: [\"{lower}\"]}}"
         ))
     }
 
     /// The listed origins that are complete, for the pages' `frame-ancestors`.
-    pub fn frame_origins(&self) -> impl Iterator<Item = &str> {
-        let complete = |origin: &&str| {
-            Origin::parse(origin).is_some_and(|origin| origin.is_web() && !origin.authority.name.contains(':'))
-        };
-        self.origins.iter().map(String::as_str).filter(complete)
+    pub fn frame_origins(&self) -> impl Iterator<Item = String> {
+        self.origins.iter().filter_map(|listed| match listed {
+            Listed::Origin(origin) if origin.is_web() && !origin.authority.name.contains(':') => {
+                Some(origin.to_string())
+            }
+            _ => None,
+        })
     }
 }
 
@@ -184,12 +113,7 @@ pub fn check_change(origin: Option<&str>, host: Option<&str>, fetch_site: Option
     }
     let Some(origin) = origin else { return Ok(()) };
     let same = match (Origin::parse(origin), host.and_then(Authority::parse)) {
-        (Some(origin), Some(host)) => {
-            let default = origin.default_port();
-            origin.is_web()
-                && origin.authority.name == host.name
-                && origin.authority.port.or(default) == host.port.or(default)
-        }
+        (Some(origin), Some(host)) => origin.is_web() && origin.authority.is_same(&host, origin.default_port()),
         _ => false,
     };
     if same {

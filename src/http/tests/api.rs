@@ -266,6 +266,8 @@ async fn the_relays_own_addresses_answer() {
         ("POST /api/log", 405),
         ("GET /api/ws?src=cam", 426),
         ("OPTIONS /api/streams", 204),
+        ("OPTIONS *", 204),
+        ("GET *", 400),
     ] {
         assert_eq!(status(&world.ask(line, "", "").await), expected, "{line}");
     }
