@@ -123,7 +123,8 @@ def nginx(tmp_path):
     """nginx as printer images set it up: HTTP/1.0 to the relay, below /webcam/."""
     processes = []
 
-    def start(relay):
+    def start(relay, whole=False):
+        """`whole`: the relay is asked for the folder too."""
         port = free_port()
         configuration = tmp_path / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
@@ -133,7 +134,7 @@ def nginx(tmp_path):
             http {{
               access_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;
               fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;
-              server {{ listen 127.0.0.1:{port}; location /webcam/ {{ proxy_pass {relay.url}/; }} }}
+              server {{ listen 127.0.0.1:{port}; location /webcam/ {{ proxy_pass {relay.url}{"" if whole else "/"}; }} }}
             }}""")
         processes.append(subprocess.Popen(["/usr/sbin/nginx", "-p", str(tmp_path), "-c", str(configuration)]))
 

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -273,6 +274,25 @@ def test_behind_nginx_with_http_1_0_a_session_is_made_trickled_and_ended(relay, 
     assert_counter_rises(page, fps=15)
     page.goto("about:blank")
     eventually(lambda: relay.viewers("cam") == 0, 2, "the session is gone: its Location leads back through nginx")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["cut-off", "passed-on"])
+def test_behind_a_folder_of_nginx_the_address_of_a_session_leads_to_it(porthole, nginx, whole):
+    relay = porthole(CAMERA, api={"base_path": "/webcam"})
+    proxy = f"http://127.0.0.1:{nginx(relay, whole)}"
+
+    def ask(method, url, body=None, **headers):
+        request = urllib.request.Request(urllib.parse.urljoin(proxy, url), data=body and body.encode(), method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers["Location"], answer.url
+
+    status, location, _ = ask("POST", "/webcam/cam/whep", offer(), **SDP)
+    assert (status, location.rsplit("/", 1)[0]) == (201, "/webcam/cam/whep")
+    assert relay.viewers("cam") == 1
+    assert ask("DELETE", location)[0] == 200
+    assert relay.viewers("cam") == 0
+    assert ask("GET", "/webcam/stream.html?src=cam")[0] == 200
+    assert urllib.parse.urlsplit(ask("GET", "/webcam")[2]).path == "/webcam/", "relative links lead somewhere"
 
 
 def test_a_flood_of_wrong_offers_leaves_few_lines_in_the_log(relay):

@@ -58,7 +58,6 @@ const FOREIGN_KEYS: &[(&str, &str)] = &[
     ("api.username", "passwords are not asked for in this version; who may connect follows from api.allow"),
     ("api.password", "passwords are not asked for in this version; who may connect follows from api.allow"),
     ("api.local_auth", "passwords are not asked for in this version"),
-    ("api.base_path", "not part of this version, paths begin at /"),
     ("api.static_dir", "not part of this version, the built-in pages are served"),
     ("api.unix_listen", "not part of this version"),
     ("api.allow_paths", "not part of this version, every path is served"),

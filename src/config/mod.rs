@@ -110,6 +110,8 @@ pub struct Api {
     pub hosts: Vec<String>,
     /// Origins (`https://example.lan`, or a bare host name) that may call besides those of the same host name.
     pub origin: Vec<String>,
+    /// The folder under which a reverse proxy shows the relay, such as `/webcam`. Default: none.
+    pub base_path: String,
     /// Where the certificate of HTTPS comes from if [`Api::tls_cert`] is not set. Default: there is none.
     pub tls: TlsMode,
     /// Where HTTPS is spoken besides [`Api::listen`], which speaks both: `host:port`, `:port`. Default: nowhere else.
@@ -127,6 +129,7 @@ impl Default for Api {
             allow: vec![],
             hosts: vec![],
             origin: vec![],
+            base_path: String::new(),
             tls: TlsMode::Off,
             tls_listen: String::new(),
             tls_cert: Given::default(),

@@ -1,8 +1,8 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
 use super::values::{
-    Address, ApiListen, Candidates, CompatWord, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord, WebrtcListen,
-    Words,
+    Address, ApiListen, BasePath, Candidates, CompatWord, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord,
+    WebrtcListen, Words,
 };
 use super::{
     Api, Config, DEFAULT_TRACKER, Filters, IceServer, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for,
@@ -46,6 +46,7 @@ macro_rules! replaced {
 }
 replaced!(
     ApiListen,
+    BasePath,
     TlsWord,
     WebrtcListen,
     Candidates,
@@ -105,6 +106,7 @@ section!(ApiPart {
     allow: Vec<Peers>,
     hosts: Words,
     origin: Words,
+    base_path: BasePath,
     tls: TlsWord,
     tls_listen: ApiListen,
     tls_cert: String,
@@ -219,6 +221,7 @@ impl ApiPart {
         set(&mut api.listen, self.listen.map(|listen| listen.0));
         set(&mut api.allow, self.allow.map(|list| list.into_iter().map(|peers| peers.0).collect()));
         set(&mut api.hosts, self.hosts.map(|words| words.0));
+        set(&mut api.base_path, self.base_path.map(|path| path.0));
         set(&mut api.tls, self.tls.map(|word| word.0));
         set(&mut api.tls_listen, self.tls_listen.map(|listen| listen.0));
         set(&mut api.tls_cert, self.tls_cert.map(Given));

@@ -44,7 +44,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(ApiListen, WebrtcListen, CompatWord, DockerWord, TlsWord, PolicyWord, Level, Span, Peers, Address);
+from_text!(ApiListen, BasePath, WebrtcListen, CompatWord, DockerWord, TlsWord, PolicyWord, Level, Span, Peers, Address);
 
 /// `api.listen`.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,21 @@ impl FromText for ApiListen {
 
     fn from_text(text: &str) -> Option<Self> {
         (text.is_empty() || is_host_port(text)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// `api.base_path`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct BasePath(pub String);
+
+impl FromText for BasePath {
+    const EXPECTED: &'static str = "a path such as /webcam, of letters, digits and -._~/";
+
+    fn from_text(text: &str) -> Option<Self> {
+        // What is compared with requests must have one spelling only.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+        let steps = text.split('/').any(|part| matches!(part, "." | "..")) || text.contains("//");
+        (text.bytes().all(plain) && !steps).then(|| Self(text.to_owned()))
     }
 }
 
@@ -406,6 +421,16 @@ mod tests {
             assert!(reads::<WebrtcListen>(bad).is_none(), "{bad}");
         }
         assert!(reads::<ApiListen>(":1984/tcp").is_none());
+    }
+
+    #[test]
+    fn a_base_path_has_one_spelling() {
+        for good in ["/webcam", "webcam/", "/a/b-c", "/", "''"] {
+            assert!(reads::<BasePath>(good).is_some(), "{good}");
+        }
+        for bad in ["/a b", "/k\u{fc}che", "/a%20b", "/a?b", "http://x/", "/a/../b", "/a//b", "[1]"] {
+            assert!(reads::<BasePath>(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! One connection of a client: reads requests within the limits, checks who asks, and passes each one on in turn.
+use super::base::Below;
 use super::chunked::Chunked;
 use super::cors;
 use super::exchange;
@@ -41,7 +42,7 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
     let mut buffer = Vec::new();
     let mut first = Some(head_by);
     loop {
-        let head = match read_head(&mut stream, &mut buffer, &gate.limits, first).await {
+        let mut head = match read_head(&mut stream, &mut buffer, &gate.limits, first).await {
             Ok(head) => head,
             Err(Stop::Gone) => return,
             Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, "", gate.limits.write_time).await,
@@ -52,6 +53,14 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
             return refuse(stream, &refusal, "Vary: Origin\r\n", gate.limits.write_time).await;
         }
         let more = field_lines(&head);
+        match gate.app.base.below(&head.target) {
+            Below::Target(target) if target.len() == head.target.len() => {}
+            Below::Target(target) => head.target = target.to_owned(),
+            Below::Redirect(location) => {
+                let redirect = Response::new(307).with("Location", location);
+                return refuse(stream, &redirect, &more, gate.limits.write_time).await;
+            }
+        }
         if let Some(ask) = &head.websocket {
             let place = || {
                 let (places, spare_loopback) = (gate.limits.websockets, !gate.limits.count_loopback);

@@ -5,6 +5,7 @@
 //! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
 //! it has no bounds: nothing but the gate listens.
 mod authority;
+mod base;
 mod chunked;
 mod connection;
 mod cors;
@@ -47,6 +48,7 @@ use crate::doctor::refusals::Refusals;
 use crate::share::Book;
 use crate::stream::relay::Relay;
 use authority::Listed;
+use base::Base;
 use gate::{Gate, Speaks};
 use limits::{Limits, REFUSALS};
 use passing::Passing;
@@ -163,6 +165,7 @@ impl Front {
             }
         }
         let app = Arc::new(App {
+            base: Base::new(&api.base_path),
             relay,
             services,
             tls,

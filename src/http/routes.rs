@@ -1,4 +1,5 @@
 //! From a path to the code that answers it.
+use super::base::Base;
 use super::head::Method;
 use super::passing::Passing;
 use super::percent::decode_path;
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 /// What routes need.
 pub struct App {
+    pub base: Base,
     pub relay: Relay,
     pub services: Services,
     /// `None`: HTTP only.

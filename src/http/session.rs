@@ -81,7 +81,7 @@ pub async fn create(app: &App, request: Request, stream: String, intent: Intent,
     match offer(app, &request, stream, intent, sdp, format).await {
         Ok(answer) => Response::new(201)
             .body(SDP, answer.sdp.into_bytes())
-            .with("Location", format!("{}/{}", request.path, answer.id))
+            .with("Location", format!("{}{}/{}", app.base, request.path, answer.id))
             .with("ETag", answer.etag)
             .with("Accept-Patch", FRAGMENT)
             .with_links(&app.services.ice_links),

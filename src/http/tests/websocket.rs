@@ -134,6 +134,13 @@ async fn a_slow_source_does_not_stop_the_conversation() {
 }
 
 #[tokio::test]
+async fn sockets_open_below_a_folder_too() {
+    let api = Api { base_path: "webcam".into(), ..Api::default() };
+    let world = world_with(Limits::default(), api, Services::default()).await;
+    assert_eq!(answer_of(&world, "/webcam/api/ws?src=cam", "").await["type"], "webrtc/answer");
+}
+
+#[tokio::test]
 async fn a_publisher_comes_by_dst() {
     let world = world().await;
     let mut socket = world.socket("/api/ws?dst=cam").await;

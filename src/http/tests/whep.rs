@@ -27,6 +27,24 @@ async fn a_viewer_creates_feeds_and_ends_its_session() {
 }
 
 #[tokio::test]
+async fn below_a_folder_everything_is_as_at_the_root() {
+    let api = Api { base_path: "/web/cam".into(), ..Api::default() };
+    let world = world_with(Limits::default(), api, Services::default()).await;
+    for prefix in ["/web/cam", ""] {
+        let answer = world.ask(&format!("POST {prefix}/cam/whep"), SDP, "v=0").await;
+        assert_eq!(field(&answer, "Location"), Some(format!("/web/cam/cam/whep/{ID}").as_str()));
+        assert_eq!(status(&world.ask(&format!("DELETE {prefix}/cam/whep/{ID}"), "", "").await), 200);
+        assert_eq!(status(&world.ask(&format!("GET {prefix}/api/streams?src=cam"), "", "").await), 200);
+        assert_eq!(status(&world.ask(&format!("GET {prefix}/stream.html"), "", "").await), 200);
+        assert_eq!(status(&world.ask(&format!("GET {prefix}/api/ws"), "", "").await), 426);
+    }
+    let answer = world.ask("GET /web/cam?a=b", "", "").await;
+    assert_eq!((status(&answer), field(&answer, "Location")), (307, Some("/web/cam/?a=b")));
+    let foreign = format!("Origin: http://{}\r\n", world.address.ip());
+    assert_eq!(status(&world.ask("DELETE /web/cam/api/streams?src=cam", &foreign, "").await), 403);
+}
+
+#[tokio::test]
 async fn a_publisher_is_told_apart_from_a_viewer() {
     let world = world().await;
     assert_eq!(status(&world.ask("POST /cam/whip", SDP, "v=0").await), 201);
