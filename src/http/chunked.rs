@@ -83,7 +83,8 @@ impl Chunked {
             State::Trailers(_) => return Err(malformed("too many trailer fields")),
             _ => match chunk_size(line)? {
                 0 => State::Trailers(0),
-                size if body + size <= BODY_BYTES => State::Data(size),
+                // A sum would overflow where addresses have 32 bits.
+                size if size <= BODY_BYTES.saturating_sub(body) => State::Data(size),
                 _ => return Err(body_too_large()),
             },
         };
