@@ -1,5 +1,6 @@
 //! The front over real sockets with a pretended engine behind it.
 mod api;
+mod fuzz;
 mod gate;
 mod sharing;
 mod websocket;
