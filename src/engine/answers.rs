@@ -11,7 +11,7 @@ use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
 use crate::rtc::renegotiate::Agreement;
-use crate::rtc::sdp::{Hash, Remote, Setup};
+use crate::rtc::sdp::{Extension, Hash, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Processor, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
@@ -238,7 +238,7 @@ impl Engine {
             ssrcs,
             cname: "porthole",
             stream_id: "porthole",
-            extensions: if publishes { &[twcc::EXTENSION] } else { &[] },
+            extensions: if publishes { &[Extension::TransportCc] } else { &[] },
             transport_cc: publishes,
         };
         answer::write(remote, accepted, &local)
@@ -287,6 +287,6 @@ pub(super) fn incoming(remote: &Remote, accepted: &[Accepted]) -> Vec<Incoming> 
 /// Number of the transport-wide sequence number extension, where a publisher's m-line offers it.
 fn twcc_of(remote: &Remote, accepted: &[Accepted]) -> Option<u8> {
     let media = accepted.iter().filter(|media| media.direction.receives());
-    let offered = media.filter_map(|media| remote.medias.get(media.media)).flat_map(|section| &section.extensions);
-    offered.into_iter().find(|(_, uri)| uri == twcc::EXTENSION).map(|(number, _)| *number)
+    let mut offered = media.filter_map(|media| remote.medias.get(media.media));
+    offered.find_map(|section| section.extension(Extension::TransportCc))
 }

@@ -4,8 +4,9 @@ use super::lifecycle::source_failed;
 use super::stream_not_found;
 use super::streams::{WAITING_DEADLINE, Waiting};
 use crate::rtc::negotiate::{self, Side};
-use crate::rtc::sdp::{self, Remote};
+use crate::rtc::sdp::Remote;
 use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -71,7 +72,7 @@ impl Engine {
         if let Some(message) = self.wire.deaf() {
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        let remote = sdp::parse(&offer.sdp).map_err(|e| Error::new(ErrorKind::BadRequest, e.to_string()))?;
+        let remote = offer.sdp.remote()?;
         if self.peers.len() >= self.max_sessions {
             let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
             return Err(Error::new(ErrorKind::Full, message));
@@ -94,7 +95,7 @@ impl Engine {
         if side == Side::Viewer && !stream.is_live() && !stream.producers.is_empty() {
             return Ok(Ready::WhenLive);
         }
-        Ok(Ready::Now(Box::new(remote), side))
+        Ok(Ready::Now(remote, side))
     }
 
     /// Starts the stream if need be; `waiting` is answered when its tracks are known.
@@ -116,6 +117,6 @@ impl Engine {
 
 /// What an offer needs before it can be answered.
 enum Ready {
-    Now(Box<Remote>, Side),
+    Now(Arc<Remote>, Side),
     WhenLive,
 }

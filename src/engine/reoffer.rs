@@ -6,16 +6,16 @@ use super::trickle::session_not_found;
 use super::{Engine, stream_not_found};
 use crate::rtc::answer::Ssrcs;
 use crate::rtc::negotiate::{self, Accepted};
-use crate::rtc::sdp::{self, Remote};
-use crate::stream::relay::{Answer, Error, ErrorKind};
+use crate::rtc::sdp::Remote;
+use crate::stream::relay::{Answer, Description, Error, ErrorKind};
 use std::time::Instant;
 
 impl Engine {
     /// Answers another offer of a session; `None` if it is not one, because its transport is another or there is no such
     /// session any more. An offer that is refused changes nothing.
-    pub(super) fn on_reoffer(&mut self, id: &str, sdp: &str, now: Instant) -> Result<Option<Answer>, Error> {
+    pub(super) fn on_reoffer(&mut self, id: &str, sdp: &Description, now: Instant) -> Result<Option<Answer>, Error> {
         let Ok(key) = self.key_of(id) else { return Ok(None) };
-        let remote = sdp::parse(sdp).map_err(|e| Error::new(ErrorKind::BadRequest, e.to_string()))?;
+        let remote = sdp.remote()?;
         let Some(peer) = self.peers.get(&key) else { return Ok(None) };
         let known = peer.session.ice().remote();
         match peer.agreement.continues(known, &remote) {

@@ -2,7 +2,7 @@
 use super::*;
 use crate::config;
 use crate::rtc::session::Reason;
-use crate::stream::relay::{Answer, Intent, Offer, Trickle, Trickled};
+use crate::stream::relay::{Answer, Description, Intent, Offer, Trickle, Trickled};
 use tokio::sync::oneshot;
 
 const OFFER: &str = include_str!("../../tests/captures/chromium_156_viewer.sdp");
@@ -136,7 +136,10 @@ async fn a_further_offer_adds_or_removes_a_microphone_and_leaves_the_rest_as_it_
     let talks = format!("{picture}m=audio{}", sound.replace("recvonly", "sendrecv"));
     let mut microphone = None;
     for (offer, microphones) in [(talks.as_str(), 1), (&talks, 1), (OFFER, 0), (&talks, 1)] {
-        let again = engine.on_reoffer(&answer.id, offer, Instant::now()).unwrap().expect("the same session");
+        let again = engine
+            .on_reoffer(&answer.id, &Description::from(offer), Instant::now())
+            .unwrap()
+            .expect("the same session");
         assert_eq!((&again.id, again.talks, again.candidates.len()), (&answer.id, microphones == 1, 0));
         assert_eq!((engine.peers[&key].intake.receivers.len(), engine.tracks.len()), (microphones, microphones));
         assert_eq!(ssrcs(&engine), before);
@@ -145,9 +148,9 @@ async fn a_further_offer_adds_or_removes_a_microphone_and_leaves_the_rest_as_it_
         microphone = track;
     }
     let other = OFFER.replace("a=ice-ufrag:", "a=ice-ufrag:x");
-    assert!(engine.on_reoffer(&answer.id, &other, Instant::now()).unwrap().is_none());
+    assert!(engine.on_reoffer(&answer.id, &Description::from(other.as_str()), Instant::now()).unwrap().is_none());
     engine.on_close(&answer.id).unwrap();
-    assert!(engine.on_reoffer(&answer.id, &talks, Instant::now()).unwrap().is_none());
+    assert!(engine.on_reoffer(&answer.id, &Description::from(talks.as_str()), Instant::now()).unwrap().is_none());
     assert!(engine.tracks.is_empty());
     nothing_left(&engine);
 }
@@ -157,18 +160,19 @@ async fn a_publisher_may_begin_to_hear_but_not_change_what_it_sends() {
     let hears = include_str!("../../tests/captures/chromium_publisher.sdp");
     let mut engine = engine("{door: }");
     let (reply, mut answer) = oneshot::channel();
-    let offer = Offer { sdp: hears.replace("sendrecv", "sendonly"), ..offer("door", Intent::Publish) };
+    let offer = Offer { sdp: hears.replace("sendrecv", "sendonly").as_str().into(), ..offer("door", Intent::Publish) };
     engine.on_offer(offer, reply, Instant::now());
     let answer = answer.try_recv().unwrap().unwrap();
     let key = engine.by_id[&answer.id];
     let tracks = |engine: &Engine| engine.peers[&key].intake.receivers.iter().map(|r| r.track).collect::<Vec<_>>();
     let (before, senders) = (tracks(&engine), engine.peers[&key].senders.len());
     assert_eq!((before.len(), senders), (2, 0));
-    let again = engine.on_reoffer(&answer.id, hears, Instant::now()).unwrap().expect("the same session");
+    let again =
+        engine.on_reoffer(&answer.id, &Description::from(hears), Instant::now()).unwrap().expect("the same session");
     assert!(again.sdp.contains("a=sendrecv") && !again.talks);
     assert_eq!((tracks(&engine), engine.peers[&key].senders.len()), (before.clone(), 1));
     let blind = hears.replacen("a=bundle-only\r\n", "", 1).replacen("a=bundle-only\n", "", 1);
-    let error = engine.on_reoffer(&answer.id, &blind, Instant::now()).unwrap_err();
+    let error = engine.on_reoffer(&answer.id, &Description::from(blind.as_str()), Instant::now()).unwrap_err();
     assert!(error.message.contains("publish anew"), "{error}");
     assert_eq!((tracks(&engine), engine.peers[&key].senders.len()), (before, 1));
 }

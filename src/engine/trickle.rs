@@ -25,17 +25,7 @@ impl Engine {
     /// Candidates, or new credentials: an ICE restart.
     pub(super) fn on_trickle(&mut self, id: &str, trickle: Trickle, now: Instant) -> Result<Trickled, Error> {
         let key = self.key_of(id)?;
-        let fresh = self.new_credentials()?;
-        let peer = self.peers.get(&key).ok_or_else(session_not_found)?;
-        let restarts =
-            trickle.credentials.as_ref().is_some_and(|(ufrag, _)| *ufrag != peer.session.ice().remote().ufrag);
-        let (mut relay, host) = (peer.relay, peer.origin.host);
-        if restarts && relay.is_none() {
-            relay = self.wire.relays.take(key, now);
-        }
-        let candidates = self.candidate_lines(relay, host);
         let peer = self.peers.get_mut(&key).ok_or_else(session_not_found)?;
-        peer.relay = relay;
         // Players that could not read the entity tag send the text "null".
         let named = trickle.if_match.as_deref().map(str::trim).filter(|tag| !matches!(*tag, "*" | "null" | "\"null\""));
         if named.is_some_and(|tag| tag != peer.etag()) {
@@ -53,6 +43,13 @@ impl Engine {
             peer.due = Some(now);
             return Ok(Trickled::Taken);
         };
+        let (mut relay, host) = (peer.relay, peer.origin.host);
+        if relay.is_none() {
+            relay = self.wire.relays.take(key, now);
+        }
+        let (fresh, candidates) = (self.new_credentials()?, self.candidate_lines(relay, host));
+        let peer = self.peers.get_mut(&key).ok_or_else(session_not_found)?;
+        peer.relay = relay;
         self.by_ufrag.remove(&peer.session.ice().local().ufrag);
         self.by_ufrag.insert(fresh.ufrag.clone(), key);
         let mut fragment = format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", fresh.ufrag, fresh.pwd);

@@ -12,7 +12,7 @@ use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
 use crate::net::scope::Scope;
 use crate::source::public_url;
-use crate::stream::relay::{Answer, Error, ErrorKind, Intent, Offer, Trickle};
+use crate::stream::relay::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::future::pending;
@@ -128,7 +128,8 @@ impl Client {
     }
 
     /// `session`: one whose offer this may be.
-    async fn offer(mut self, sdp: String, session: Option<String>) -> Result<Answer, Error> {
+    async fn offer(mut self, sdp: &str, session: Option<String>) -> Result<Answer, Error> {
+        let sdp = Description::from(sdp);
         if let Some(id) = session
             && let Some(answer) = self.app.relay.reoffer(&id, sdp.clone()).await?
         {
@@ -278,7 +279,7 @@ impl Socket {
                 let (number, client) = (self.newest, self.client.clone());
                 let session = session.or_else(|| self.target.clone());
                 self.offers
-                    .spawn(async move { Answered { number, dialect, result: client.offer(sdp, session).await } });
+                    .spawn(async move { Answered { number, dialect, result: client.offer(&sdp, session).await } });
                 Ok(())
             }
             Some(Ask::Candidate(line)) => {

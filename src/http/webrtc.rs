@@ -5,7 +5,7 @@ use super::request::Request;
 use super::response::Response;
 use super::routes::App;
 use super::session;
-use crate::stream::relay::{Answer, Error, Intent, Offer};
+use crate::stream::relay::{Answer, Description, Error, Intent, Offer};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -87,6 +87,7 @@ pub async fn offer(
 ) -> Result<Answer, Error> {
     let user_agent = request.user_agent.clone();
     let (remote, host) = (request.peer, request.host_address());
+    let sdp = Description::from(sdp.as_str());
     app.relay.offer(Offer { stream, intent, sdp, format, protocol: "http", user_agent, remote, host }).await
 }
 

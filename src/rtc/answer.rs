@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::negotiate::Accepted;
-use super::sdp::{Remote, RemoteCodec, RemoteMedia, Setup};
+use super::sdp::{Extension, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::media::codec::Kind;
 
 /// The SSRCs that we send one m-line's media with.
@@ -35,8 +35,8 @@ pub struct Local<'a> {
     pub ssrcs: &'a [Ssrcs],
     pub cname: &'a str,
     pub stream_id: &'a str,
-    /// URIs of the header extensions that we implement (RFC 8285).
-    pub extensions: &'a [&'a str],
+    /// The header extensions that we read.
+    pub extensions: &'a [Extension],
     /// Whether we give publishers transport-wide feedback.
     pub transport_cc: bool,
 }
@@ -108,8 +108,8 @@ impl Lines {
         if media.rtcp_rsize {
             self.line("a=rtcp-rsize");
         }
-        for (id, uri) in media.extensions.iter().filter(|(_, uri)| local.extensions.contains(&uri.as_str())) {
-            self.line(format_args!("a=extmap:{id} {uri}"));
+        for (number, extension) in media.extensions.iter().filter(|(_, known)| local.extensions.contains(known)) {
+            self.line(format_args!("a=extmap:{number} {}", extension.uri()));
         }
         for codec in &accepted.codecs {
             self.codec(codec, rtx(codec), receives, receives && local.transport_cc);
@@ -260,13 +260,15 @@ a=end-of-candidates
             "a=rtpmap:114 rtx/90000",
             "a=fmtp:114 apt=109",
             "a=rtcp-fb:109 ccm fir",
-            "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid",
+            "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
             "a=ssrc:2001 cname:porthole",
             "a=rtcp-rsize",
         ] {
             assert!(answer.contains(&format!("{line}\r\n")), "{line}\n{answer}");
         }
-        for never in ["goog-remb", "transport-cc", "abs-send-time", "ice-lite", "red/", "telephone-event"] {
+        for never in
+            ["goog-remb", "transport-cc\r\n", "abs-send-time", "sdes:mid", "ice-lite", "red/", "telephone-event"]
+        {
             assert!(!answer.contains(never), "{never}");
         }
         assert_eq!(answer.matches("a=candidate:").count(), 2);

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::answer::{Lines, Local, Ssrcs};
-use super::sdp::{Direction, RemoteCodec};
-use super::twcc;
+use super::sdp::{Direction, Extension, RemoteCodec};
 use crate::media::codec::{Codec, Kind};
 
 /// Payload types of our offers. Those of H.264, H.265, Opus and G.711 are the ones of go2rtc, since cameras are tried
@@ -87,7 +86,7 @@ pub fn write(medias: &[OfferedMedia], address: Option<IpAddr>, local: &Local) ->
         offer.line("a=rtcp-mux");
         offer.line("a=rtcp-rsize");
         if receives && media.kind == Kind::Video {
-            offer.line(format_args!("a=extmap:{TRANSPORT_CC} {}", twcc::EXTENSION));
+            offer.line(format_args!("a=extmap:{TRANSPORT_CC} {}", Extension::TransportCc.uri()));
         }
         for codec in &media.codecs {
             offer.codec(codec, rtx(codec), receives, receives);

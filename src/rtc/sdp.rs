@@ -8,10 +8,13 @@ use std::fmt;
 use crate::media::codec::{Codec, Kind};
 
 use section::Section;
-pub use values::{Direction, Fingerprint, Hash, MediaKind, Setup};
+pub use values::{Direction, Extension, Fingerprint, Hash, MediaKind, Setup};
 
 #[cfg(test)]
 pub mod captures;
+mod formats;
+#[cfg(test)]
+mod hostile;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -21,10 +24,14 @@ mod values;
 pub const MAX_SDP: usize = 64 * 1024;
 /// Longest line in bytes; the longest seen are H.264 and H.265 parameter sets of some 300 bytes.
 pub const MAX_LINE: usize = 2 * 1024;
+/// Most lines: even in the largest description they have 20 bytes on average.
+pub const MAX_LINES: usize = 4096;
 /// Most m-lines: meeting pages that keep old ones stay below this, viewers have two or three.
 pub const MAX_MEDIAS: usize = 32;
 /// Most formats in one m-line: Chromium with all its codecs and their retransmissions names about 45.
 pub const MAX_CODECS: usize = 64;
+/// Most parameters in the `a=fmtp` lines of a description: a meeting page with every codec in each m-line has some 2,000.
+pub const MAX_PARAMETERS: usize = 4096;
 /// Candidates that are kept; further ones are passed over, since a peer that we can't reach may still reach us.
 pub const MAX_CANDIDATES: usize = 32;
 
@@ -71,8 +78,8 @@ pub struct RemoteMedia {
     pub direction: Direction,
     /// Only codecs that we know, in the peer's order.
     pub codecs: Vec<RemoteCodec>,
-    /// Header extensions: identifier and URI (RFC 8285), session-level ones included.
-    pub extensions: Vec<(u8, String)>,
+    /// Header extensions that we know, by the peer's numbers (RFC 8285), session-level ones included.
+    pub extensions: Vec<(u8, Extension)>,
     /// First the media's, then others.
     pub ssrcs: Vec<u32>,
     pub rtx_ssrc: Option<u32>,
@@ -95,6 +102,11 @@ impl RemoteMedia {
         let profile = ["UDP/TLS/", "TCP/TLS/", "TCP/DTLS/"].iter().find_map(|p| protocol.strip_prefix(p));
         let rtp = matches!(profile.unwrap_or(&protocol), "RTP/SAVPF" | "RTP/SAVP" | "RTP/AVPF" | "RTP/AVP");
         self.kind.rtp().filter(|_| rtp && !self.rejected && self.shares_transport)
+    }
+
+    /// The peer's number of a header extension.
+    pub fn extension(&self, extension: Extension) -> Option<u8> {
+        self.extensions.iter().find(|(_, known)| *known == extension).map(|(number, _)| *number)
     }
 }
 
@@ -260,7 +272,11 @@ fn read(sdp: &str) -> Result<(Section, Vec<Section>), SdpError> {
     let mut session = Section::default();
     let mut sections: Vec<Section> = Vec::new();
     let mut begun = false;
+    let mut parameters = 0;
     for (at, line) in sdp.split('\n').enumerate().map(|(i, line)| (i + 1, line.trim())) {
+        if at > MAX_LINES {
+            return Err(SdpError::at(at, format!("more than {MAX_LINES} lines")));
+        }
         if line.is_empty() {
             continue;
         }
@@ -278,7 +294,7 @@ fn read(sdp: &str) -> Result<(Section, Vec<Section>), SdpError> {
                 return Err(SdpError::at(at, format!("more than {MAX_MEDIAS} m-lines")));
             }
             "m" => sections.push(Section::media(at, value)?),
-            "a" => sections.last_mut().unwrap_or(&mut session).attribute(at, value)?,
+            "a" => sections.last_mut().unwrap_or(&mut session).attribute(at, value, &mut parameters)?,
             _ => {}
         }
     }

@@ -3,8 +3,6 @@
 //! send; without it they stay at a few hundred kilobits. Pure: arrivals in, RTCP out.
 use std::time::{Duration, Instant};
 
-/// The header extension that carries the transport-wide sequence number.
-pub const EXTENSION: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 /// Feedback goes out this often while packets come.
 pub const INTERVAL: Duration = Duration::from_millis(50);
 /// Arrivals that wait for the next feedback; older ones are left out.

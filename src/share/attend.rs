@@ -194,7 +194,7 @@ async fn answered(relay: Relay, arrival: Arrival, tracker: SocketAddr, peer: Str
     let offer = Offer {
         stream: share.stream.clone(),
         intent: arrival.intent,
-        sdp: arrival.sdp.clone(),
+        sdp: arrival.sdp.as_str().into(),
         format: "webtorrent",
         // complete descriptions both ways, as there
         protocol: "http",

@@ -2,9 +2,11 @@
 //! All streams and sessions live on the engine's thread; nothing here locks.
 use crate::config::{PublisherPolicy, Stream};
 use crate::net::scope::Scope;
+use crate::rtc::sdp::{self, Remote, SdpError};
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// What kind of failure it was; the HTTP status follows from it in one table of the front.
@@ -62,12 +64,40 @@ pub enum Intent {
     FromOffer,
 }
 
+/// A description that came in, read by whoever brought it: the engine's thread, which moves all pictures, has no text to
+/// read. What is wrong with it is said by the engine, which knows what else is.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub read: Result<Arc<Remote>, SdpError>,
+    /// As it came.
+    #[cfg(test)]
+    pub text: String,
+}
+
+impl From<&str> for Description {
+    fn from(text: &str) -> Self {
+        Self {
+            read: sdp::parse(text).map(Arc::new),
+            #[cfg(test)]
+            text: text.to_owned(),
+        }
+    }
+}
+
+impl Description {
+    /// # Errors
+    /// If it was none, with the line that is wrong.
+    pub fn remote(&self) -> Result<Arc<Remote>, Error> {
+        self.read.clone().map_err(|error| Error::new(ErrorKind::BadRequest, error.to_string()))
+    }
+}
+
 /// An offer that came in by any door.
 #[derive(Clone, Debug)]
 pub struct Offer {
     pub stream: String,
     pub intent: Intent,
-    pub sdp: String,
+    pub sdp: Description,
     /// Name of the door as `/api/streams` shows it: `webrtc/json`, `webrtc/whep`, `webrtc/post`, `webrtc/whip`, `webrtc` (WebSocket).
     pub format: &'static str,
     /// `http` or `ws`.
@@ -126,7 +156,7 @@ pub enum Command {
     /// Another offer in a session.
     Reoffer {
         id: String,
-        sdp: String,
+        sdp: Description,
         reply: oneshot::Sender<Result<Option<Answer>, Error>>,
     },
     /// Whoever asks is told how a viewer's words fare.
@@ -239,7 +269,7 @@ impl Relay {
     }
 
     /// Answers another offer in a session, which goes on; `None` if the offer is not of this session and wants one of its own.
-    pub async fn reoffer(&self, id: &str, sdp: String) -> Result<Option<Answer>, Error> {
+    pub async fn reoffer(&self, id: &str, sdp: Description) -> Result<Option<Answer>, Error> {
         self.ask(|reply| Command::Reoffer { id: id.to_owned(), sdp, reply }).await
     }
 

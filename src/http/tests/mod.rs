@@ -116,14 +116,14 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
     while let Some(command) = commands.recv().await {
         match command {
             Command::Offer { offer, reply } => {
-                note(format!("offer {} {:?} {} {}", offer.stream, offer.intent, offer.format, offer.sdp));
+                note(format!("offer {} {:?} {} {}", offer.stream, offer.intent, offer.format, offer.sdp.text));
                 let answer = Ok(Answer {
                     id: ID.into(),
                     sdp: format!("v=0\r\ns={} {}\r\n", offer.format, offer.user_agent),
                     candidates: vec!["candidate:1 1 udp 1 10.0.0.1 8555 typ host".into()],
                     more: false,
                     etag: "\"one\"".into(),
-                    talks: offer.sdp.contains("sendrecv"),
+                    talks: offer.sdp.text.contains("sendrecv"),
                 });
                 let answer = match offer.stream.as_str() {
                     "hevc" => Err(Error::new(
@@ -131,7 +131,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                         "streams: codecs not matched: video:H265 => video:VP8",
                     )),
                     name if !streams.contains_key(name) => Err(unknown("stream")),
-                    _ if !offer.sdp.starts_with("v=0") => Err(Error::new(ErrorKind::BadRequest, "sdp: line 1")),
+                    _ if !offer.sdp.text.starts_with("v=0") => Err(Error::new(ErrorKind::BadRequest, "sdp: line 1")),
                     _ => answer,
                 };
                 tokio::spawn(async move {
@@ -144,9 +144,9 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 });
             }
             Command::Reoffer { id, sdp, reply } => {
-                let again = id == ID && sdp.contains("again");
+                let again = id == ID && sdp.text.contains("again");
                 let answer = again.then(|| {
-                    note(format!("reoffer {sdp}"));
+                    note(format!("reoffer {}", sdp.text));
                     let (candidates, etag) = (Vec::new(), "\"one\"".into());
                     Answer {
                         id: ID.into(),

@@ -19,10 +19,10 @@ pub(super) fn by_source(tracks: &[TrackInfo], offered: &[RemoteCodec]) -> (Vec<R
         let fits = tracks.iter().enumerate().filter_map(|(i, track)| Some((i, fit(track, codec)?)));
         fits.min().unwrap_or((usize::MAX, u8::MAX))
     };
-    let mut codecs = offered.to_vec();
-    codecs.sort_by_key(rank);
-    let matched = codecs.iter().any(|codec| tracks.iter().any(|track| fit(track, codec).is_some()));
-    (codecs, matched)
+    let mut ranked: Vec<_> = offered.iter().map(|codec| (rank(codec), codec)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let matched = ranked.first().is_some_and(|((track, _), _)| *track < tracks.len());
+    (ranked.into_iter().map(|(_, codec)| codec.clone()).collect(), matched)
 }
 
 /// The codec of a microphone's m-line that a loudspeaker takes best.

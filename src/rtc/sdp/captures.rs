@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::panic::catch_unwind;
 
-use super::{Remote, Setup, parse};
+use super::{Extension, Remote, Setup, parse};
 use crate::media::codec::Codec;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::negotiate::{self, Side};
@@ -57,7 +57,7 @@ pub fn local(candidates: &[String]) -> Local<'_> {
         ssrcs: &SSRCS,
         cname: "porthole",
         stream_id: "porthole",
-        extensions: &["urn:ietf:params:rtp-hdrext:sdes:mid"],
+        extensions: &[Extension::TransportCc],
         transport_cc: false,
     }
 }

@@ -1,15 +1,14 @@
 //! One section of a session description: its attributes, checked and kept in the shape the relay needs.
+use super::formats::Formats;
 use super::{
-    Direction, Fingerprint, Hash, Ice, MAX_CANDIDATES, MAX_CODECS, MediaKind, RemoteCodec, RemoteMedia, SdpError, Setup,
+    Direction, Extension, Fingerprint, Hash, Ice, MAX_CANDIDATES, MAX_CODECS, MAX_MEDIAS, MediaKind, RemoteMedia,
+    SdpError, Setup,
 };
-use crate::media::codec::Codec;
 
 /// Longest mid: 32 of them still fit one group line of an answer. Real ones have 1 to 36 bytes.
 const MAX_MID: usize = 48;
 /// Longest transport protocol and media type, in bytes.
 const MAX_TOKEN: usize = 64;
-/// Longest header extension URI that is kept; the known ones have up to 80 bytes.
-const MAX_URI: usize = 256;
 /// Longest cname that is kept; RTCP allows 255 bytes (RFC 3550 section 6.5).
 const MAX_CNAME: usize = 255;
 /// Longest candidate that is kept: an address or mDNS name and a few extensions.
@@ -20,19 +19,10 @@ const MIN_PWD: usize = 22;
 const MAX_ICE_CHARS: usize = 256;
 /// Most SSRCs of one m-line that are kept: three simulcast layers with retransmission need six.
 const MAX_SSRCS: usize = 16;
-/// Most header extensions of one section that are kept; browsers name about a dozen.
-const MAX_EXTENSIONS: usize = 64;
-/// Most parameters and bytes of one payload type's fmtp that are kept.
-const MAX_PARAMETERS: usize = 32;
-const MAX_FMTP: usize = 1024;
-
-/// What an `a=rtpmap` line says about a payload type.
-#[derive(Clone, Copy, Debug)]
-enum Format {
-    Known(Codec),
-    Rtx,
-    Foreign,
-}
+/// Candidate lines of one section that are looked at: some peers write each one again for every m-line and component.
+const MAX_CANDIDATE_LINES: usize = 4 * MAX_CANDIDATES;
+/// Longest name of an attribute that means something to us; longer ones are passed over.
+const MAX_NAME: usize = 24;
 
 /// A section while it is read: the session's, or an m-line's.
 #[derive(Debug)]
@@ -49,16 +39,15 @@ pub struct Section {
     name: String,
     protocol: String,
     port: u16,
-    formats: Vec<String>,
+    /// As written.
+    format_list: String,
+    formats: Formats,
     direction: Option<Direction>,
     bundle_only: bool,
     rtcp_mux: bool,
     rtcp_rsize: bool,
-    rtpmaps: Vec<(u8, Format)>,
-    fmtps: Vec<(u8, String)>,
-    /// Payload type, or `None` for all of them, and the feedback in lower case.
-    feedback: Vec<(Option<u8>, String)>,
-    extensions: Vec<(u8, String)>,
+    candidate_lines: usize,
+    extensions: Vec<(u8, Extension)>,
     ssrcs: Vec<u32>,
     /// Media and retransmission SSRC (RFC 5576 section 4.2, RFC 4588 section 8.6).
     fid: Option<(u32, u32)>,
@@ -81,14 +70,13 @@ impl Default for Section {
             name: String::new(),
             protocol: String::new(),
             port: 0,
-            formats: Vec::new(),
+            format_list: String::new(),
+            formats: Formats::default(),
             direction: None,
             bundle_only: false,
             rtcp_mux: false,
             rtcp_rsize: false,
-            rtpmaps: Vec::new(),
-            fmtps: Vec::new(),
-            feedback: Vec::new(),
+            candidate_lines: 0,
             extensions: Vec::new(),
             ssrcs: Vec::new(),
             fid: None,
@@ -104,13 +92,13 @@ impl Section {
         let (Some(name), Some(port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
             return Err(SdpError::at(at, "an m-line needs a media type, a port, a protocol and formats"));
         };
-        let formats: Vec<String> = words.map(str::to_owned).collect();
+        let formats: Vec<&str> = words.collect();
         let port = port.split('/').next().and_then(|p| p.parse().ok());
         let port = port.ok_or_else(|| SdpError::at(at, "the port of the m-line is not a number up to 65535"))?;
         if formats.len() > MAX_CODECS {
             return Err(SdpError::at(at, format!("more than {MAX_CODECS} formats in one m-line")));
         }
-        let tokens = formats.iter().map(String::as_str).chain(protocol.split('/')).chain([name]);
+        let tokens = formats.iter().copied().chain(protocol.split('/')).chain([name]);
         if protocol.len() > MAX_TOKEN || name.len() > MAX_TOKEN || !tokens.into_iter().all(is_token) {
             return Err(SdpError::at(at, "the m-line has characters that its fields may not have"));
         }
@@ -120,7 +108,8 @@ impl Section {
             name: name.to_owned(),
             protocol: protocol.to_owned(),
             port,
-            formats,
+            format_list: formats.join(" "),
+            formats: Formats::new(formats.iter().copied()),
             ..Section::default()
         })
     }
@@ -130,14 +119,18 @@ impl Section {
         self.port == 0 && !self.bundle_only
     }
 
-    /// Takes one attribute, `text` being what follows `a=`.
+    /// Takes one attribute, `text` being what follows `a=`; `parameters` counts those of all `a=fmtp` so far.
     ///
     /// # Errors
     /// If an attribute without which the session can't work is malformed; others are passed over.
-    pub fn attribute(&mut self, at: usize, text: &str) -> Result<(), SdpError> {
+    pub fn attribute(&mut self, at: usize, text: &str, parameters: &mut usize) -> Result<(), SdpError> {
         let (name, value) = text.split_once(':').unwrap_or((text, ""));
-        let value = value.trim();
-        match name.trim().to_ascii_lowercase().as_str() {
+        let (name, value) = (name.trim(), value.trim());
+        let mut lower = [0; MAX_NAME];
+        let Some(lower) = lower.get_mut(..name.len()) else { return Ok(()) };
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        match str::from_utf8(lower).unwrap_or_default() {
             "mid" if is_mid(value) => self.mid = Some(value.to_owned()),
             "mid" => return Err(SdpError::at(at, format!("a=mid is not a token of 1 to {MAX_MID} characters"))),
             "group" => self.group(at, value)?,
@@ -158,21 +151,9 @@ impl Section {
             "bundle-only" => self.bundle_only = true,
             "rtcp-mux" => self.rtcp_mux = true,
             "rtcp-rsize" => self.rtcp_rsize = true,
-            "rtpmap" => self.rtpmap(at, value)?,
-            "fmtp" => {
-                if let Some((payload_type, parameters)) = with_payload_type(value) {
-                    self.fmtps.push((payload_type, parameters.to_owned()));
-                }
-            }
-            "rtcp-fb" => {
-                let (format, feedback) = value.split_once(' ').unwrap_or((value, ""));
-                let feedback = feedback.split_ascii_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
-                match format.parse() {
-                    Ok(payload_type) => self.feedback.push((Some(payload_type), feedback)),
-                    Err(_) if format == "*" => self.feedback.push((None, feedback)),
-                    Err(_) => {}
-                }
-            }
+            "rtpmap" => self.formats.rtpmap(at, value)?,
+            "fmtp" => self.formats.fmtp(at, value, parameters)?,
+            "rtcp-fb" => self.formats.feedback(value),
             "extmap" => self.extension(value),
             "ssrc" => self.ssrc(value),
             "ssrc-group" => self.ssrc_group(value),
@@ -188,8 +169,8 @@ impl Section {
     /// The finished m-section; what the session says counts where the section is silent.
     pub fn to_media(&self, session: &Section, shares_transport: bool) -> RemoteMedia {
         let mut extensions = self.extensions.clone();
-        extensions
-            .extend(session.extensions.iter().filter(|(id, _)| !self.extensions.iter().any(|e| e.0 == *id)).cloned());
+        let known = |new: &&(u8, Extension)| self.extensions.iter().any(|(id, kind)| *id == new.0 || *kind == new.1);
+        extensions.extend(session.extensions.iter().filter(|new| !known(new)));
         let mut ssrcs = self.ssrcs.clone();
         if let Some((media, _)) = self.fid {
             ssrcs.retain(|&ssrc| ssrc != media);
@@ -202,9 +183,9 @@ impl Section {
             name: self.name.clone(),
             protocol: self.protocol.clone(),
             port: self.port,
-            formats: self.formats.join(" "),
+            formats: self.format_list.clone(),
             direction: self.direction.or(session.direction).unwrap_or(Direction::SendRecv),
-            codecs: self.codecs(),
+            codecs: self.formats.codecs(self.kind.rtp()),
             extensions,
             ssrcs,
             rtx_ssrc: self.fid.map(|(_, rtx)| rtx),
@@ -220,7 +201,10 @@ impl Section {
     fn group(&mut self, at: usize, value: &str) -> Result<(), SdpError> {
         let mut words = value.split_ascii_whitespace();
         if words.next().is_some_and(|semantics| semantics.eq_ignore_ascii_case("BUNDLE")) && self.bundle.is_none() {
-            let mids: Vec<String> = words.map(str::to_owned).collect();
+            let mids: Vec<String> = words.take(MAX_MEDIAS + 1).map(str::to_owned).collect();
+            if mids.len() > MAX_MEDIAS {
+                return Err(SdpError::at(at, format!("a=group:BUNDLE names more than {MAX_MEDIAS} m-lines")));
+            }
             if !mids.iter().all(|mid| is_mid(mid)) {
                 return Err(SdpError::at(at, "a=group:BUNDLE names something that can't be an a=mid"));
             }
@@ -249,45 +233,26 @@ impl Section {
     }
 
     fn candidate(&mut self, value: &str) {
+        self.candidate_lines += 1;
+        if self.candidate_lines > MAX_CANDIDATE_LINES || value.len() > MAX_CANDIDATE {
+            return;
+        }
         let printable = value.bytes().all(|b| (0x20..0x7f).contains(&b));
         let component = value.split_ascii_whitespace().nth(1);
-        let room = self.ice.candidates.len() < MAX_CANDIDATES && value.len() <= MAX_CANDIDATE;
         let candidate = format!("candidate:{value}");
+        let room = self.ice.candidates.len() < MAX_CANDIDATES;
         if printable && room && component == Some("1") && !self.ice.candidates.contains(&candidate) {
             self.ice.candidates.push(candidate);
         }
-    }
-
-    fn rtpmap(&mut self, at: usize, value: &str) -> Result<(), SdpError> {
-        let Some((payload_type, encoding)) = with_payload_type(value) else {
-            return Err(SdpError::at(at, "a=rtpmap does not begin with a payload type from 0 to 127"));
-        };
-        let mut parts = encoding.split('/').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let clock = parts.next().and_then(|clock| clock.parse::<u32>().ok());
-        let channels = parts.next();
-        let format = match Codec::from_sdp_name(name) {
-            _ if name.eq_ignore_ascii_case("rtx") => Format::Rtx,
-            Some(codec) if clock == Some(codec.clock_rate()) && has_channels(codec, channels) => Format::Known(codec),
-            _ => Format::Foreign,
-        };
-        if !self.rtpmaps.iter().any(|(known, _)| *known == payload_type) {
-            self.rtpmaps.push((payload_type, format));
-        }
-        Ok(())
     }
 
     fn extension(&mut self, value: &str) {
         let mut words = value.split_ascii_whitespace();
         let (Some(id), Some(uri)) = (words.next(), words.next()) else { return };
         let id = id.split('/').next().and_then(|id| id.parse::<u8>().ok()).filter(|&id| id != 0);
-        let safe = uri.len() <= MAX_URI && uri.bytes().all(|b| b.is_ascii_graphic());
-        if let Some(id) = id
-            && safe
-            && self.extensions.len() < MAX_EXTENSIONS
-            && !self.extensions.iter().any(|(known, _)| *known == id)
-        {
-            self.extensions.push((id, uri.to_owned()));
+        let Some(extension) = id.zip(Extension::parse(uri)) else { return };
+        if !self.extensions.iter().any(|(id, kind)| *id == extension.0 || *kind == extension.1) {
+            self.extensions.push(extension);
         }
     }
 
@@ -314,93 +279,6 @@ impl Section {
             self.fid = ssrc().zip(ssrc());
         }
     }
-
-    /// The formats of the m-line that are codecs we know, each with its parameters and feedback.
-    fn codecs(&self) -> Vec<RemoteCodec> {
-        let mut codecs: Vec<RemoteCodec> = Vec::new();
-        for payload_type in self.formats.iter().filter_map(|format| format.parse::<u8>().ok()) {
-            let repeated = codecs.iter().any(|c| c.payload_type == payload_type);
-            if repeated || !is_rtp_payload_type(payload_type) {
-                continue;
-            }
-            let Some(Format::Known(codec)) = self.format(payload_type) else { continue };
-            if Some(codec.kind()) != self.kind.rtp() {
-                continue;
-            }
-            let says = |feedback: &str| {
-                self.feedback.iter().any(|(to, f)| to.is_none_or(|pt| pt == payload_type) && f == feedback)
-            };
-            codecs.push(RemoteCodec {
-                payload_type,
-                codec,
-                fmtp: self.fmtp(payload_type),
-                rtx: self.rtx(payload_type),
-                nack: says("nack"),
-                pli: says("nack pli"),
-                fir: says("ccm fir"),
-                remb: says("goog-remb"),
-                transport_cc: says("transport-cc"),
-            });
-        }
-        codecs
-    }
-
-    /// What a payload type is; 0 and 8 need no rtpmap (RFC 3551 section 6).
-    fn format(&self, payload_type: u8) -> Option<Format> {
-        let mapped = self.rtpmaps.iter().find(|(pt, _)| *pt == payload_type).map(|(_, format)| *format);
-        mapped.or(match payload_type {
-            0 => Some(Format::Known(Codec::Pcmu)),
-            8 => Some(Format::Known(Codec::Pcma)),
-            _ => None,
-        })
-    }
-
-    /// All fmtp lines of a payload type as one; the first line to name a key wins.
-    ///
-    /// Creality's printers give a second line with nothing but `x-google-…` keys, which mean something only to
-    /// the encoder that wrote them.
-    fn fmtp(&self, payload_type: u8) -> String {
-        let mut merged: Vec<(&str, &str)> = Vec::new();
-        let mut len = 0;
-        let lines = self.fmtps.iter().filter(|(pt, _)| *pt == payload_type);
-        for pair in lines.flat_map(|(_, text)| text.split(';')).map(str::trim) {
-            let key = pair.split('=').next().unwrap_or_default().trim();
-            let vendor = key.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("x-google"));
-            let known = merged.iter().any(|(k, _)| k.eq_ignore_ascii_case(key));
-            let safe = pair.bytes().all(|b| b.is_ascii_graphic());
-            let room = merged.len() < MAX_PARAMETERS && len + pair.len() < MAX_FMTP;
-            if !key.is_empty() && !vendor && !known && safe && room {
-                len += pair.len() + 1;
-                merged.push((key, pair));
-            }
-        }
-        merged.into_iter().map(|(_, pair)| pair).collect::<Vec<_>>().join(";")
-    }
-
-    /// The payload type that retransmits another one (RFC 4588 section 8.1).
-    fn rtx(&self, payload_type: u8) -> Option<u8> {
-        let rtx = self.rtpmaps.iter().filter(|(_, format)| matches!(format, Format::Rtx)).map(|(pt, _)| *pt);
-        let mut offered = rtx.filter(|pt| is_rtp_payload_type(*pt) && self.formats.contains(&pt.to_string()));
-        offered.find(|&rtx| {
-            let apt = super::parameter(&self.fmtp(rtx), "apt").and_then(|apt| apt.parse::<u8>().ok());
-            apt == Some(payload_type)
-        })
-    }
-}
-
-/// Payload types that can't be taken for RTCP on a shared port (RFC 5761 section 4).
-fn is_rtp_payload_type(payload_type: u8) -> bool {
-    payload_type < 64 || (96..128).contains(&payload_type)
-}
-
-/// A missing channel count is forgiven, a wrong one is another codec.
-fn has_channels(codec: Codec, channels: Option<&str>) -> bool {
-    channels.is_none_or(|written| written.parse() == Ok(codec.channels().unwrap_or(1)))
-}
-
-fn with_payload_type(value: &str) -> Option<(u8, &str)> {
-    let (payload_type, rest) = value.split_once(' ')?;
-    Some((payload_type.parse().ok().filter(|pt| *pt < 128)?, rest.trim()))
 }
 
 /// A `token` of RFC 8866 section 9.

@@ -174,5 +174,12 @@ fn bounds_are_kept() {
     assert!(error(&with(&many(MAX_MEDIAS + 1))).contains("more than 32 m-lines"));
     assert!(error(&with(&format!("m=audio 9 RTP/SAVPF{}", " 0".repeat(65)))).contains("more than 64 formats"));
     assert!(error(&with(&format!("a=x:{}", "y".repeat(MAX_LINE)))).contains("bytes are more than the 2048"));
+    assert!(error(&with(&"a=\n".repeat(5_000))).contains("more than 4096 lines"));
+    let pairs = format!("m=video 9 RTP/SAVPF 96\n{}", format!("a=fmtp:96 {}\n", ";".repeat(1000)).repeat(5));
+    assert!(error(&with(&pairs)).contains("more than 4096 parameters"));
+    assert!(
+        error(&with(&format!("a=group:BUNDLE{}\nm=audio 9 RTP/SAVPF 0", " 0".repeat(33))))
+            .contains("a=group:BUNDLE names")
+    );
     assert!(error(&"v=0\n".repeat(20_000)).contains("more than the 65536"));
 }

@@ -123,6 +123,27 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// RTP header extensions that the relay reads (RFC 8285); others are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    TransportCc,
+}
+
+impl Extension {
+    const ALL: [Extension; 1] = [Extension::TransportCc];
+
+    pub fn uri(self) -> &'static str {
+        match self {
+            Extension::TransportCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        }
+    }
+
+    pub(super) fn parse(uri: &str) -> Option<Extension> {
+        Extension::ALL.into_iter().find(|extension| extension.uri() == uri)
+    }
+}
+
 /// An m-line's media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaKind {

@@ -6,7 +6,7 @@ use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate;
 use crate::rtc::offer::{self, OfferedMedia};
-use crate::rtc::sdp::{self, Direction, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
+use crate::rtc::sdp::{self, Direction, Extension, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
 use crate::stream::voice::Voice;
@@ -33,7 +33,7 @@ impl Call {
             ssrcs,
             cname: "porthole",
             stream_id: "porthole",
-            extensions: &[twcc::EXTENSION],
+            extensions: &[Extension::TransportCc],
             transport_cc: true,
         }
     }
@@ -86,8 +86,8 @@ impl Call {
         if self.sections.iter().any(|section| section.kind == kind) {
             return;
         }
-        if let Some((extension, _)) = media.extensions.iter().find(|(_, uri)| uri == twcc::EXTENSION) {
-            self.intake.twcc.get_or_insert_with(|| twcc::Feedback::new(*extension, now));
+        if let Some(extension) = media.extension(Extension::TransportCc) {
+            self.intake.twcc.get_or_insert_with(|| twcc::Feedback::new(extension, now));
         }
         self.sections.push(Section { kind, codecs, ssrc: media.ssrcs.first().copied(), sends: None });
         self.sections.sort_by_key(|section| section.kind == Kind::Audio);
