@@ -39,6 +39,26 @@ async ({ base, codec }) => {
 """
 
 
+# A publisher of several layers of one picture, as conference programs send it.
+LAYERS = """
+async ({ base, query, rids }) => {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
+  const pc = new RTCPeerConnection();
+  window.sent = { pc };
+  const sendEncodings = rids.map((rid, i) => ({ rid, scaleResolutionDownBy: 4 ** (rids.length - 1 - i) }));
+  const transceiver = pc.addTransceiver(stream.getVideoTracks()[0], { direction: 'sendonly', sendEncodings });
+  const all = RTCRtpSender.getCapabilities('video').codecs;
+  transceiver.setCodecPreferences(all.filter(({ mimeType }) => ['video/VP8', 'video/rtx'].includes(mimeType)));
+  await pc.setLocalDescription();
+  const response = await fetch(`${base}/door/whip${query}`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+  const text = await response.text();
+  if (response.status !== 201) return `${response.status}: ${text}`;
+  await pc.setRemoteDescription({ type: 'answer', sdp: text });
+  return '';
+}
+"""
+
+
 def publish(page, relay, extra=""):
     page.goto(f"{relay.url}/webrtc.html?dst=door&media=camera+microphone{extra}")
     wait_until_playing(page)
@@ -100,6 +120,28 @@ def test_each_codec_that_a_browser_publishes_is_passed_through(porthole, new_pag
     wait_until_playing(viewer)
     until(viewer, f"porthole.stats.codec === '{codec}'", 5000)
     assert viewer.evaluate(PICTURE_CHANGES) >= 5
+
+
+@pytest.mark.parametrize(("query", "width"), [("", 160), ("?rid=full", 640)], ids=["the-first", "the-one-that-is-asked-for"])
+def test_of_several_layers_of_a_picture_one_is_taken_and_no_other_sent(porthole, new_page, query, width):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publisher.goto(relay.url + "/publish.html")
+    assert publisher.evaluate(LAYERS, {"base": relay.url, "query": query, "rids": ["quarter", "full"]}) == ""
+    until(publisher, "sent.pc.connectionState === 'connected'", 5000)
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+    wait_until_playing(viewer)
+    until(viewer, f"document.querySelector('video').videoWidth === {width}", 10000)
+    assert viewer.evaluate(PICTURE_CHANGES) >= 5
+    sent = "async () => [...(await sent.pc.getStats()).values()].filter((s) => s.framesEncoded > 0).map((s) => s.rid)"
+    assert publisher.evaluate(sent) == ["full" if query else "quarter"]
+
+
+def test_a_layer_that_does_not_come_is_refused_with_the_names_of_those_that_do(porthole, page):
+    relay = porthole({"door": None})
+    page.goto(relay.url + "/publish.html")
+    refused = page.evaluate(LAYERS, {"base": relay.url, "query": "?rid=half", "rids": ["quarter", "full"]})
+    assert refused.startswith("406") and "quarter, full" in refused
 
 
 def test_viewers_stay_while_a_publisher_is_away_and_see_it_when_it_is_back(porthole, new_page):

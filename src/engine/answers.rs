@@ -15,6 +15,7 @@ use crate::rtc::sdp::{Extension, Hash, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Processor, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
+use crate::stream::choice::Wanted;
 use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::intake::{Intake, Receiver};
 use crate::stream::outbound::Outbound;
@@ -60,7 +61,7 @@ impl Engine {
 
     pub(super) fn answer_publisher(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
         self.admit_publisher(&offer.stream)?;
-        let accepted = negotiate::publisher(remote)
+        let accepted = negotiate::publisher(remote, offer.layer.as_deref())
             .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = new_key(&mut self.next_key);
@@ -238,7 +239,7 @@ impl Engine {
             ssrcs,
             cname: "porthole",
             stream_id: "porthole",
-            extensions: if publishes { &[Extension::TransportCc] } else { &[] },
+            extensions: if publishes { Extension::ALL } else { &[] },
             transport_cc: publishes,
         };
         answer::write(remote, accepted, &local)
@@ -275,7 +276,7 @@ pub(super) fn incoming(remote: &Remote, accepted: &[Accepted]) -> Vec<Incoming> 
             codec: codec.codec,
             payload_type: codec.payload_type,
             rtx_payload_type: codec.rtx,
-            ssrc: remote.medias.get(media.media)?.ssrcs.first().copied(),
+            stream: Wanted::of(remote.medias.get(media.media)?, media.layer.as_deref()),
             nack: codec.nack,
         };
         let info = TrackInfo { codec: codec.codec, fmtp: codec.fmtp.clone() };

@@ -39,7 +39,9 @@ impl Engine {
         let (publishes, relay, host) = (peer.publishes, peer.relay, peer.origin.host);
         let name = peer.stream.clone();
         let accepted = if publishes {
-            let accepted = negotiate::publisher(remote);
+            let receivers = peer.intake.receivers.iter();
+            let layer = receivers.filter_map(|receiver| receiver.inbound.agreed.stream.layer.as_ref()).next();
+            let accepted = negotiate::publisher(remote, layer.map(|layer| layer.name.as_str()));
             accepted.map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?
         } else {
             self.accept_viewer(self.streams.get(&name).ok_or_else(stream_not_found)?, remote)?

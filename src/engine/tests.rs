@@ -23,6 +23,7 @@ pub(super) fn offer(stream: &str, intent: Intent) -> Offer {
         stream: stream.into(),
         intent,
         sdp: OFFER.into(),
+        layer: None,
         format: "webrtc/whep",
         protocol: "http",
         user_agent: String::new(),

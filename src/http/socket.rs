@@ -100,6 +100,8 @@ struct Client {
     intent: Intent,
     /// A URL in place of a name: the source to add as `stream` if nobody knows it yet.
     source: Option<String>,
+    /// The layer to take of what is published.
+    layer: Option<String>,
     user_agent: String,
     remote: SocketAddr,
     host: Option<IpAddr>,
@@ -121,6 +123,7 @@ impl Client {
             stream: name.unwrap_or(stream).to_owned(),
             intent,
             source,
+            layer: request.query_text("rid").map(str::to_owned),
             user_agent: request.user_agent.clone(),
             remote: request.peer,
             host: request.host_address(),
@@ -140,6 +143,7 @@ impl Client {
             stream: self.stream,
             intent: self.intent,
             sdp,
+            layer: self.layer,
             format: "webrtc",
             protocol: "ws",
             user_agent: self.user_agent,

@@ -87,8 +87,8 @@ pub async fn offer(
 ) -> Result<Answer, Error> {
     let user_agent = request.user_agent.clone();
     let (remote, host) = (request.peer, request.host_address());
-    let sdp = Description::from(sdp.as_str());
-    app.relay.offer(Offer { stream, intent, sdp, format, protocol: "http", user_agent, remote, host }).await
+    let (sdp, layer) = (Description::from(sdp.as_str()), request.query_text("rid").map(str::to_owned));
+    app.relay.offer(Offer { stream, intent, sdp, layer, format, protocol: "http", user_agent, remote, host }).await
 }
 
 /// `data=<base64>`; a `+` that the client forgot to escape has become a space.

@@ -4,7 +4,7 @@
 //! of ourselves comes in as [`Local`].
 use std::fmt::Write;
 
-use super::negotiate::Accepted;
+use super::negotiate::{self, Accepted};
 use super::sdp::{Extension, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::media::codec::Kind;
 
@@ -108,11 +108,17 @@ impl Lines {
         if media.rtcp_rsize {
             self.line("a=rtcp-rsize");
         }
-        for (number, extension) in media.extensions.iter().filter(|(_, known)| local.extensions.contains(known)) {
+        let layered = receives && !media.sent.layers.is_empty();
+        let read =
+            |known: &Extension| local.extensions.contains(known) && (layered || *known == Extension::TransportCc);
+        for (number, extension) in media.extensions.iter().filter(|(_, known)| read(known)) {
             self.line(format_args!("a=extmap:{number} {}", extension.uri()));
         }
         for codec in &accepted.codecs {
             self.codec(codec, rtx(codec), receives, receives && local.transport_cc);
+        }
+        if receives {
+            self.layers(&negotiate::accepted_layers(media, accepted.layer.as_deref()), media.sent.simulcast);
         }
         if sends {
             self.sender(accepted.kind, &accepted.codecs, ssrcs, local);
@@ -163,6 +169,16 @@ impl Lines {
         }
     }
 
+    /// The layers of a picture that we let the peer send (RFC 8853 section 5.3.2).
+    pub(super) fn layers(&mut self, names: &[&str], simulcast: bool) {
+        for name in names {
+            self.line(format_args!("a=rid:{name} recv"));
+        }
+        if simulcast && !names.is_empty() {
+            self.line(format_args!("a=simulcast:recv {}", names.join(";")));
+        }
+    }
+
     /// Who sends in this section: RFC 8830 for msid, RFC 5576 for SSRCs, which players without msid need.
     pub(super) fn sender(&mut self, kind: Kind, codecs: &[RemoteCodec], ssrcs: Option<&Ssrcs>, local: &Local) {
         let kind = if kind == Kind::Video { "video" } else { "audio" };
@@ -200,7 +216,6 @@ impl Lines {
 mod tests {
     use super::*;
     use crate::media::codec::Codec;
-    use crate::rtc::negotiate;
     use crate::rtc::sdp::captures::{self, local, track};
     use crate::rtc::sdp::parse;
 
@@ -213,7 +228,7 @@ mod tests {
 
     fn to_publisher(capture: &str, transport_cc: bool) -> String {
         let remote = parse(capture).unwrap();
-        let accepted = negotiate::publisher(&remote).unwrap();
+        let accepted = negotiate::publisher(&remote, None).unwrap();
         write(&remote, &accepted, &Local { transport_cc, ..local(&captures::candidates()) })
     }
 

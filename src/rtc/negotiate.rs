@@ -4,6 +4,7 @@
 //! codec under a running session. Publishers get exactly one codec for each kind, so that nobody waits for a
 //! codec that was only promised.
 mod fit;
+mod layer;
 mod mismatch;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::media::codec::{Codec, Kind};
 use crate::source::TrackInfo;
 pub use fit::pick;
 use fit::{by_source, publisher_rank, spoken};
+pub use layer::{accepted as accepted_layers, layer};
 pub use mismatch::Mismatch;
 
 /// What the peer of an offer is to us.
@@ -33,6 +35,8 @@ pub struct Accepted {
     pub codecs: Vec<RemoteCodec>,
     /// Ours.
     pub direction: Direction,
+    /// The layer that we take, where it is told by its name.
+    pub layer: Option<String>,
 }
 
 /// Decides by the offer alone whether its writer wants to watch or to publish.
@@ -99,7 +103,7 @@ pub fn viewer(
             (false, true) => Direction::RecvOnly,
             (false, false) => Direction::Inactive,
         };
-        accepted.push(Accepted { media, kind, codecs, direction });
+        accepted.push(Accepted { media, kind, codecs, direction, layer: None });
     }
     if accepted.iter().any(|a| a.direction.sends()) {
         return Ok(accepted);
@@ -114,11 +118,12 @@ pub fn viewer(
 }
 
 /// What we accept of a publisher's offer: at most one video and one audio codec. A publisher that can play sound as well
-/// is sent what its viewers say, in one codec, by the first m-line that it plays.
+/// is sent what its viewers say, in one codec, by the first m-line that it plays. `asked` names the layer to take of a
+/// picture that comes in several.
 ///
 /// # Errors
-/// If no m-line sends a codec that the relay passes on.
-pub fn publisher(remote: &Remote) -> Result<Vec<Accepted>, Mismatch> {
+/// If no m-line sends a codec that the relay passes on, or the layer is not there.
+pub fn publisher(remote: &Remote, asked: Option<&str>) -> Result<Vec<Accepted>, Mismatch> {
     let mut accepted: Vec<Accepted> = Vec::new();
     for (media, kind, section) in candidates_for_media(remote) {
         let taken = accepted.iter().any(|a| a.kind == kind && a.direction.receives());
@@ -136,7 +141,11 @@ pub fn publisher(remote: &Remote) -> Result<Vec<Accepted>, Mismatch> {
             Some(best) if plays || sends => vec![best.clone()],
             _ => section.codecs.clone(),
         };
-        accepted.push(Accepted { media, kind, codecs, direction });
+        let layer = match best {
+            Some(best) if sends => layer(section, best, asked.filter(|_| kind == Kind::Video))?,
+            _ => None,
+        };
+        accepted.push(Accepted { media, kind, codecs, direction, layer });
     }
     if accepted.iter().any(|a| a.direction.receives()) {
         return Ok(accepted);

@@ -9,7 +9,10 @@ use crate::media::codec::{Codec, Kind};
 /// Payload types of our offers. Those of H.264, H.265, Opus and G.711 are the ones of go2rtc, since cameras are tried
 /// with it; the others are ours.
 const H264: [(u8, &str); 3] = [(96, "42001f"), (97, "42e01f"), (98, "640032")];
+/// Numbers of the header extensions that we offer.
 const TRANSPORT_CC: u8 = 3;
+const RID: u8 = 4;
+const REPAIRED_RID: u8 = 5;
 
 /// One m-line of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +21,15 @@ pub struct OfferedMedia {
     /// `RecvOnly` for what the camera shall send, `SendOnly` for a voice that it shall play.
     pub direction: Direction,
     pub codecs: Vec<RemoteCodec>,
+    /// The layer that is wanted of a picture that the camera has several of.
+    pub layer: Option<String>,
 }
 
 impl OfferedMedia {
     /// An m-line with these codecs, the preferred one first.
     pub fn new(kind: Kind, direction: Direction, codecs: &[Codec]) -> Self {
         let entries = codecs.iter().filter(|codec| codec.kind() == kind).flat_map(|codec| entries(*codec));
-        Self { kind, direction, codecs: entries.collect() }
+        Self { kind, direction, codecs: entries.collect(), layer: None }
     }
 }
 
@@ -88,6 +93,13 @@ pub fn write(medias: &[OfferedMedia], address: Option<IpAddr>, local: &Local) ->
         if receives && media.kind == Kind::Video {
             offer.line(format_args!("a=extmap:{TRANSPORT_CC} {}", Extension::TransportCc.uri()));
         }
+        if let Some(layer) = media.layer.as_deref().filter(|_| receives) {
+            for (number, extension) in [(RID, Extension::Rid), (REPAIRED_RID, Extension::RepairedRid)] {
+                offer.line(format_args!("a=extmap:{number} {}", extension.uri()));
+            }
+            // Of one layer `a=simulcast` has nothing to say, but cameras look for it.
+            offer.layers(&[layer], true);
+        }
         for codec in &media.codecs {
             offer.codec(codec, rtx(codec), receives, receives);
         }
@@ -134,9 +146,20 @@ mod tests {
             assert_eq!(types(&read.codecs), types(&media.codecs));
         }
         assert_eq!(remote.medias[0].codecs[1].rtx, Some(117));
-        assert!(remote.medias[2].ssrcs.len() == 1 && remote.medias[0].ssrcs.is_empty(), "{text}");
+        assert!(remote.medias[2].sent.ssrc.is_some() && remote.medias[0].sent.ssrc.is_none(), "{text}");
         assert!(!text.contains("a=end-of-candidates"), "further ones may come");
         assert!(text.contains("c=IN IP4 192.168.1.20\r\n"));
+    }
+
+    #[test]
+    fn a_layer_that_is_wanted_is_all_that_the_camera_may_send() {
+        let mut video = OfferedMedia::new(Kind::Video, Direction::RecvOnly, &[Codec::H264]);
+        assert!(!offer(&[video.clone()]).contains("rid"));
+        video.layer = Some("h".into());
+        let text = offer(&[video]);
+        for line in ["a=rid:h recv", "a=simulcast:recv h", "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"] {
+            assert!(text.contains(&format!("{line}\r\n")), "{line}\n{text}");
+        }
     }
 
     #[test]

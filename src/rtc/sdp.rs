@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::media::codec::{Codec, Kind};
 
+pub use layers::is_rid;
 use section::Section;
 pub use values::{Direction, Extension, Fingerprint, Hash, MediaKind, Setup};
 
@@ -15,6 +16,7 @@ pub mod captures;
 mod formats;
 #[cfg(test)]
 mod hostile;
+mod layers;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,34 @@ pub struct Ice {
     pub candidates: Vec<String>,
 }
 
+/// The RTP streams that the peer says it sends in one m-section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Of several layers the largest one's.
+    pub ssrc: Option<u32>,
+    /// What retransmits it.
+    pub rtx_ssrc: Option<u32>,
+    /// Layers that have names (`a=rid`), the preferred one first.
+    pub layers: Vec<Layer>,
+    /// Several layers of one picture come at one time.
+    pub simulcast: bool,
+    pub cname: Option<String>,
+}
+
+/// A layer with a name (RFC 8851).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    pub name: String,
+    /// Payload types that it is held to; empty for all of the m-line's.
+    pub formats: Vec<u8>,
+}
+
+impl Layer {
+    pub fn holds(&self, payload_type: u8) -> bool {
+        self.formats.is_empty() || self.formats.contains(&payload_type)
+    }
+}
+
 /// One m-section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteMedia {
@@ -80,10 +110,7 @@ pub struct RemoteMedia {
     pub codecs: Vec<RemoteCodec>,
     /// Header extensions that we know, by the peer's numbers (RFC 8285), session-level ones included.
     pub extensions: Vec<(u8, Extension)>,
-    /// First the media's, then others.
-    pub ssrcs: Vec<u32>,
-    pub rtx_ssrc: Option<u32>,
-    pub cname: Option<String>,
+    pub sent: Sent,
     pub rtcp_mux: bool,
     pub rtcp_rsize: bool,
     /// Port 0 without `a=bundle-only` (RFC 9143 section 6): the peer does not want this m-line.

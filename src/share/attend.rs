@@ -195,6 +195,7 @@ async fn answered(relay: Relay, arrival: Arrival, tracker: SocketAddr, peer: Str
         stream: share.stream.clone(),
         intent: arrival.intent,
         sdp: arrival.sdp.as_str().into(),
+        layer: None,
         format: "webtorrent",
         // complete descriptions both ways, as there
         protocol: "http",

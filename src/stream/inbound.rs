@@ -1,5 +1,6 @@
 //! A publisher's side of one track: RTP as it arrives becomes packets of the ring, and what is missing
 //! is asked for. Pure: packets and time come in, packets and feedback go out.
+use super::choice::{Choice, Verdict, Wanted};
 use crate::media::codec::{Codec, Kind};
 use crate::media::keyframe;
 use crate::media::packet::Packet;
@@ -15,8 +16,6 @@ const MAX_NACKS: u32 = 10;
 const NACK_RETRY: Duration = Duration::from_millis(40);
 /// Reordering that is not yet a loss.
 const REORDERING: Duration = Duration::from_millis(5);
-/// Another SSRC takes over when the known one was silent this long.
-const SSRC_SILENCE: Duration = Duration::from_millis(500);
 /// Numbers begin here, so that a packet from before the first one still has a place.
 const FIRST: u64 = 1 << 32;
 
@@ -104,15 +103,14 @@ pub struct Agreed {
     pub codec: Codec,
     pub payload_type: u8,
     pub rtx_payload_type: Option<u8>,
-    pub ssrc: Option<u32>,
+    pub stream: Wanted,
     pub nack: bool,
 }
 
 #[derive(Debug)]
 pub struct Inbound {
     pub agreed: Agreed,
-    ssrc: Option<u32>,
-    last_arrival: Option<Instant>,
+    choice: Choice,
     highest: u64,
     first: u64,
     received: u64,
@@ -130,9 +128,8 @@ pub struct Inbound {
 impl Inbound {
     pub fn new(agreed: Agreed) -> Self {
         Self {
-            ssrc: agreed.ssrc,
+            choice: Choice::new(agreed.stream.clone()),
             agreed,
-            last_arrival: None,
             highest: 0,
             first: 0,
             received: 0,
@@ -152,7 +149,7 @@ impl Inbound {
     }
 
     pub fn ssrc(&self) -> Option<u32> {
-        self.ssrc
+        self.choice.ssrc()
     }
 
     pub fn packets(&self) -> u64 {
@@ -170,42 +167,38 @@ impl Inbound {
     }
 
     pub fn sender_report(&mut self, ssrc: u32, ntp: u64, rtp: u32, now: Instant) {
-        if self.ssrc == Some(ssrc) {
+        if self.ssrc() == Some(ssrc) {
             self.sender_report = Some((ntp, rtp, now));
         }
     }
 
     /// Takes a decrypted RTP packet whose payload type is ours.
     pub fn rtp(&mut self, now: Instant, header: &Header, packet: BytesMut) -> Option<Packet> {
-        let mut packet = packet.freeze().slice(header.payload.0..header.payload.1);
         let mut number = header.seq;
         let retransmitted = Some(header.payload_type) == self.agreed.rtx_payload_type;
+        if retransmitted {
+            // Without a number of the stream itself there is nothing to extend from.
+            if !self.choice.retransmission(header, &packet) || self.received == 0 {
+                return None;
+            }
+        } else {
+            match self.choice.media(now, header, &packet) {
+                Verdict::Taken => {}
+                Verdict::Begins => self.begin_anew(number),
+                Verdict::Other => return None,
+            }
+        }
+        let mut packet = packet.freeze().slice(header.payload.0..header.payload.1);
         if retransmitted {
             // RFC 4588 section 4: the original number comes first. Padding-only packets carry none.
             number = u16::from_be_bytes([*packet.first()?, *packet.get(1)?]);
             packet = packet.slice(2..);
-            // Without a number of the stream itself there is nothing to extend from.
-            if self.received == 0 {
-                return None;
-            }
-        } else if self.ssrc != Some(header.ssrc) {
-            let silent = self.last_arrival.is_none_or(|at| now.saturating_duration_since(at) > SSRC_SILENCE);
-            if self.ssrc.is_some() && !silent {
-                return None;
-            }
-            self.ssrc = Some(header.ssrc);
-            if self.received > 0 {
-                // Far enough away that the ring begins anew.
-                self.highest = (self.highest | 0xffff) + (1 << 20);
-                self.highest = self.highest & !0xffff | u64::from(number.wrapping_sub(1));
-                self.missing.clear();
-                // The jump is no loss, and the old stream's clock says nothing about the new one's.
-                self.first = self.highest + 1 - self.received;
-                self.reported = (self.received, self.received);
-                (self.jitter, self.last_transit, self.sender_report) = (0.0, None, None);
-            }
         }
         let seq = self.extend(number);
+        if retransmitted && seq > self.highest {
+            // Nobody repeats what has not come; it would be of another stream.
+            return None;
+        }
         if !retransmitted {
             self.note_arrival(now, header, seq);
         } else if self.missing.remove(&seq).is_some() {
@@ -215,6 +208,18 @@ impl Inbound {
         self.bytes += packet.len() as u64;
         let keyframe = keyframe::begins_keyframe(self.agreed.codec, &packet);
         Some(Packet { seq, timestamp: header.timestamp, marker: header.marker, keyframe, payload: packet })
+    }
+
+    /// Another stream goes on as this track, with a packet of this number.
+    fn begin_anew(&mut self, number: u16) {
+        // Far enough away that the ring begins anew.
+        self.highest = (self.highest | 0xffff) + (1 << 20);
+        self.highest = self.highest & !0xffff | u64::from(number.wrapping_sub(1));
+        self.missing.clear();
+        // The jump is no loss, and the old stream's clock says nothing about the new one's.
+        self.first = self.highest + 1 - self.received;
+        self.reported = (self.received, self.received);
+        (self.jitter, self.last_transit, self.sender_report) = (0.0, None, None);
     }
 
     /// The 64-bit number nearest to the newest one.
@@ -227,7 +232,6 @@ impl Inbound {
     }
 
     fn note_arrival(&mut self, now: Instant, header: &Header, seq: u64) {
-        self.last_arrival = Some(now);
         if self.received == 0 {
             (self.first, self.highest) = (seq, seq);
         } else if seq > self.highest {
@@ -258,7 +262,7 @@ impl Inbound {
 
     /// Appends a NACK for what is due; answers false if nothing is.
     pub fn write_nack(&mut self, now: Instant, sender: u32, out: &mut Vec<u8>) -> bool {
-        let Some(ssrc) = self.ssrc else { return false };
+        let Some(ssrc) = self.ssrc() else { return false };
         self.missing.retain(|_, missing| missing.asked < MAX_NACKS);
         let mut lost = Vec::new();
         for (seq, missing) in self.missing.iter_mut().filter(|(_, missing)| missing.due <= now) {
@@ -284,7 +288,7 @@ impl Inbound {
 
     /// The report block for this stream (RFC 3550 section 6.4.1); begins a new report interval.
     pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
-        let ssrc = self.ssrc.filter(|_| self.received > 0)?;
+        let ssrc = self.ssrc().filter(|_| self.received > 0)?;
         let expected = self.highest - self.first + 1;
         let (expected_now, received_now) =
             (expected.saturating_sub(self.reported.0), self.received.saturating_sub(self.reported.1));
@@ -311,7 +315,13 @@ mod tests {
     use super::*;
 
     fn agreed() -> Agreed {
-        Agreed { codec: Codec::H264, payload_type: 96, rtx_payload_type: Some(97), ssrc: None, nack: true }
+        Agreed {
+            codec: Codec::H264,
+            payload_type: 96,
+            rtx_payload_type: Some(97),
+            stream: Wanted::default(),
+            nack: true,
+        }
     }
 
     fn packet(payload_type: u8, seq: u16, ssrc: u32, payload: &[u8]) -> BytesMut {
@@ -386,13 +396,24 @@ mod tests {
 
     #[test]
     fn a_retransmission_ahead_of_the_first_packet_does_not_set_the_numbering() {
-        let mut inbound = Inbound::new(Agreed { ssrc: Some(5), ..agreed() });
+        let mut inbound = Inbound::new(Agreed { stream: Wanted { ssrc: Some(5), ..Wanted::default() }, ..agreed() });
         let now = Instant::now();
         assert!(push(&mut inbound, now, packet(97, 1, 6, &[0x9c, 0x3f, b'y'])).is_none());
         let first = push(&mut inbound, now, packet(96, 40_000, 5, b"x")).unwrap();
         assert_eq!(first.seq, FIRST + 40_000);
         assert_eq!(push(&mut inbound, now, packet(96, 40_001, 5, b"x")).unwrap().seq, FIRST + 40_001);
         assert_eq!(inbound.lost(), 0);
+    }
+
+    #[test]
+    fn a_retransmission_of_another_layer_does_not_end_the_picture() {
+        let stream = Wanted { ssrc: Some(5), rtx_ssrc: Some(6), simulcast: true, ..Wanted::default() };
+        let mut inbound = Inbound::new(Agreed { stream, ..agreed() });
+        let now = Instant::now();
+        push(&mut inbound, now, packet(96, 10, 5, b"x"));
+        assert!(push(&mut inbound, now, packet(97, 1, 8, &[0x30, 0, b'y'])).is_none());
+        assert!(push(&mut inbound, now, packet(97, 1, 6, &[0x30, 0, b'y'])).is_none(), "it has not come before");
+        assert_eq!(push(&mut inbound, now, packet(96, 11, 5, b"x")).unwrap().seq, FIRST + 11);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Streams: named meeting points of producers and viewers.
+pub mod choice;
 pub mod floor;
 pub mod inbound;
 pub mod intake;

@@ -98,6 +98,8 @@ pub struct Offer {
     pub stream: String,
     pub intent: Intent,
     pub sdp: Description,
+    /// The layer to take of a publisher's picture that comes in several.
+    pub layer: Option<String>,
     /// Name of the door as `/api/streams` shows it: `webrtc/json`, `webrtc/whep`, `webrtc/post`, `webrtc/whip`, `webrtc` (WebSocket).
     pub format: &'static str,
     /// `http` or `ws`.

@@ -9,6 +9,8 @@ pub enum Mismatch {
     Codecs { source: Vec<Codec>, viewer: Vec<Codec> },
     /// A camera whose answer sends nothing that we offered to take; `named` are the m-lines in which it sends something.
     Camera { ours: Vec<Codec>, named: Vec<String> },
+    /// A layer was asked for that is not `there`.
+    Layer { asked: String, there: Vec<String> },
     /// A viewer that wants to receive nothing.
     NothingToSend,
     /// A publisher that sends nothing.
@@ -59,6 +61,12 @@ impl fmt::Display for Mismatch {
                         named.join(" and ")
                     ),
                 }
+            }
+            Mismatch::Layer { asked, there } if there.is_empty() => {
+                write!(f, "layer {asked:?} can't be told from others: the offer has no extmap for rtp-stream-id")
+            }
+            Mismatch::Layer { asked, there } => {
+                write!(f, "no layer {asked:?} comes (rid=): there are {}", there.join(", "))
             }
             Mismatch::NothingToSend => {
                 f.write_str("the offer lets us send nothing: a viewer needs a recvonly video or audio m-line with RTP")

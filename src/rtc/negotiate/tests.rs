@@ -162,14 +162,14 @@ fn offers_that_carry_nothing_our_way_are_refused() {
     let sendonly = parse(captures::OBS_WHIP_PUBLISHER).unwrap();
     assert_eq!(viewer(&sendonly, None, Some(&[])), Err(Mismatch::NothingToSend));
     let recvonly = parse(captures::CHROMIUM_VIEWER).unwrap();
-    assert_eq!(publisher(&recvonly), Err(Mismatch::NothingToReceive));
+    assert_eq!(publisher(&recvonly, None), Err(Mismatch::NothingToReceive));
     let hears = offer(
         "m=video 9 RTP/SAVPF 96\na=rtpmap:96 VP8/90000\na=mid:0\na=sendonly\n\
          m=audio 9 RTP/SAVPF 8\na=mid:1\na=sendrecv\n",
     );
     assert_eq!(viewer(&hears, None, None), Err(Mismatch::NothingToSend));
     let foreign = offer("m=video 9 RTP/SAVPF 96\na=rtpmap:96 H266/90000\na=mid:0\na=sendonly\n");
-    let message = publisher(&foreign).unwrap_err().to_string();
+    let message = publisher(&foreign, None).unwrap_err().to_string();
     assert!(message.starts_with("streams: codecs not matched: none => video:H264, "), "{message}");
     assert!(message.ends_with("; publish H.264 or VP8 video, Opus or G.711 audio"), "{message}");
 }
@@ -177,7 +177,7 @@ fn offers_that_carry_nothing_our_way_are_refused() {
 #[test]
 fn a_publisher_is_held_to_one_codec_for_each_kind() {
     use Direction::RecvOnly;
-    let accepted = publisher(&parse(captures::CHROMIUM_PUBLISHER).unwrap()).unwrap();
+    let accepted = publisher(&parse(captures::CHROMIUM_PUBLISHER).unwrap(), None).unwrap();
     // A page that also plays sound hears its viewers.
     assert_eq!((types(&accepted, 0), types(&accepted, 1)), ((vec![111], Direction::SendRecv), (vec![106], RecvOnly)));
     assert_eq!((accepted.len(), accepted[1].codecs[0].rtx), (2, Some(107)));
@@ -186,7 +186,7 @@ fn a_publisher_is_held_to_one_codec_for_each_kind() {
         (captures::FFMPEG_WHIP_PUBLISHER, (1, 106), (0, 111)),
         (captures::GSTREAMER_PUBLISHER, (0, 96), (1, 98)),
     ] {
-        let accepted = publisher(&parse(capture).unwrap()).unwrap();
+        let accepted = publisher(&parse(capture).unwrap(), None).unwrap();
         assert_eq!(types(&accepted, video.0), (vec![video.1], RecvOnly));
         assert_eq!(types(&accepted, audio.0), (vec![audio.1], RecvOnly));
     }
@@ -197,7 +197,7 @@ fn a_publisher_without_a_microphone_hears_its_viewers_too_by_one_m_line() {
     use Direction::{Inactive, RecvOnly, SendOnly};
     let video = "m=video 9 RTP/SAVPF 96\na=rtpmap:96 VP8/90000\na=mid:0\na=sendonly\n";
     let audio = |mid| format!("m=audio 9 RTP/SAVPF 0 8\na=mid:{mid}\na=recvonly\n");
-    let accepted = publisher(&offer(&(video.to_owned() + &audio(1) + &audio(2)))).unwrap();
+    let accepted = publisher(&offer(&(video.to_owned() + &audio(1) + &audio(2))), None).unwrap();
     let types: Vec<_> = accepted.iter().map(|a| types(&accepted, a.media)).collect();
     assert_eq!(types, [(vec![96], RecvOnly), (vec![8], SendOnly), (vec![0, 8], Inactive)]);
 }
@@ -212,7 +212,7 @@ fn the_codec_asked_of_a_publisher_is_the_one_most_viewers_decode() {
                a=fmtp:8 packetization-mode=1;profile-level-id=42e01f\n";
     let mut text = all.to_owned();
     for best in [8, 7, 6, 5, 4, 3, 2, 1] {
-        assert_eq!(types(&publisher(&offer(&text)).unwrap(), 0).0, [best]);
+        assert_eq!(types(&publisher(&offer(&text), None).unwrap(), 0).0, [best]);
         text = text.replace(&format!("a=rtpmap:{best} "), "a=x:");
     }
 }

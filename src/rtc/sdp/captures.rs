@@ -71,7 +71,7 @@ pub fn answer(remote: &Remote) -> Option<String> {
     let camera = [track(Codec::H264, "packetization-mode=1;profile-level-id=64001f"), track(Codec::Pcma, "")];
     let accepted = match negotiate::side(remote) {
         Side::Viewer => negotiate::viewer(remote, Some(&camera), Some(&[])),
-        Side::Publisher => negotiate::publisher(remote),
+        Side::Publisher => negotiate::publisher(remote, None),
     };
     Some(answer::write(remote, &accepted.ok()?, &local(&candidates())))
 }

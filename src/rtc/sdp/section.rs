@@ -1,5 +1,6 @@
 //! One section of a session description: its attributes, checked and kept in the shape the relay needs.
 use super::formats::Formats;
+use super::layers::Layers;
 use super::{
     Direction, Extension, Fingerprint, Hash, Ice, MAX_CANDIDATES, MAX_CODECS, MAX_MEDIAS, MediaKind, RemoteMedia,
     SdpError, Setup,
@@ -9,16 +10,12 @@ use super::{
 const MAX_MID: usize = 48;
 /// Longest transport protocol and media type, in bytes.
 const MAX_TOKEN: usize = 64;
-/// Longest cname that is kept; RTCP allows 255 bytes (RFC 3550 section 6.5).
-const MAX_CNAME: usize = 255;
 /// Longest candidate that is kept: an address or mDNS name and a few extensions.
 const MAX_CANDIDATE: usize = 512;
 /// Bounds of ufrag and password (RFC 8839 section 5.4).
 const MIN_UFRAG: usize = 4;
 const MIN_PWD: usize = 22;
 const MAX_ICE_CHARS: usize = 256;
-/// Most SSRCs of one m-line that are kept: three simulcast layers with retransmission need six.
-const MAX_SSRCS: usize = 16;
 /// Candidate lines of one section that are looked at: some peers write each one again for every m-line and component.
 const MAX_CANDIDATE_LINES: usize = 4 * MAX_CANDIDATES;
 /// Longest name of an attribute that means something to us; longer ones are passed over.
@@ -48,10 +45,7 @@ pub struct Section {
     rtcp_rsize: bool,
     candidate_lines: usize,
     extensions: Vec<(u8, Extension)>,
-    ssrcs: Vec<u32>,
-    /// Media and retransmission SSRC (RFC 5576 section 4.2, RFC 4588 section 8.6).
-    fid: Option<(u32, u32)>,
-    cname: Option<String>,
+    layers: Layers,
 }
 
 impl Default for Section {
@@ -78,9 +72,7 @@ impl Default for Section {
             rtcp_rsize: false,
             candidate_lines: 0,
             extensions: Vec::new(),
-            ssrcs: Vec::new(),
-            fid: None,
-            cname: None,
+            layers: Layers::default(),
         }
     }
 }
@@ -155,8 +147,10 @@ impl Section {
             "fmtp" => self.formats.fmtp(at, value, parameters)?,
             "rtcp-fb" => self.formats.feedback(value),
             "extmap" => self.extension(value),
-            "ssrc" => self.ssrc(value),
-            "ssrc-group" => self.ssrc_group(value),
+            "ssrc" => self.layers.ssrc(value),
+            "ssrc-group" => self.layers.ssrc_group(value),
+            "rid" => self.layers.rid(value),
+            "simulcast" => self.layers.simulcast(value),
             other => {
                 if let Some(direction) = Direction::parse(other) {
                     self.direction = Some(direction);
@@ -171,11 +165,6 @@ impl Section {
         let mut extensions = self.extensions.clone();
         let known = |new: &&(u8, Extension)| self.extensions.iter().any(|(id, kind)| *id == new.0 || *kind == new.1);
         extensions.extend(session.extensions.iter().filter(|new| !known(new)));
-        let mut ssrcs = self.ssrcs.clone();
-        if let Some((media, _)) = self.fid {
-            ssrcs.retain(|&ssrc| ssrc != media);
-            ssrcs.insert(0, media);
-        }
         RemoteMedia {
             line: self.line,
             mid: self.mid.clone(),
@@ -187,9 +176,7 @@ impl Section {
             direction: self.direction.or(session.direction).unwrap_or(Direction::SendRecv),
             codecs: self.formats.codecs(self.kind.rtp()),
             extensions,
-            ssrcs,
-            rtx_ssrc: self.fid.map(|(_, rtx)| rtx),
-            cname: self.cname.clone(),
+            sent: self.layers.finish(),
             rtcp_mux: self.rtcp_mux,
             rtcp_rsize: self.rtcp_rsize,
             rejected: self.rejected(),
@@ -253,30 +240,6 @@ impl Section {
         let Some(extension) = id.zip(Extension::parse(uri)) else { return };
         if !self.extensions.iter().any(|(id, kind)| *id == extension.0 || *kind == extension.1) {
             self.extensions.push(extension);
-        }
-    }
-
-    fn ssrc(&mut self, value: &str) {
-        let (ssrc, attribute) = value.split_once(' ').unwrap_or((value, ""));
-        let Ok(ssrc) = ssrc.parse::<u32>() else { return };
-        if !self.ssrcs.contains(&ssrc) && self.ssrcs.len() < MAX_SSRCS {
-            self.ssrcs.push(ssrc);
-        }
-        if let Some(cname) = attribute.trim().strip_prefix("cname:")
-            && self.cname.is_none()
-            && cname.len() <= MAX_CNAME
-            && cname.bytes().all(|b| b.is_ascii_graphic())
-        {
-            self.cname = Some(cname.to_owned());
-        }
-    }
-
-    fn ssrc_group(&mut self, value: &str) {
-        let mut words = value.split_ascii_whitespace();
-        let semantics = words.next().unwrap_or_default();
-        let mut ssrc = || words.next().and_then(|word| word.parse::<u32>().ok());
-        if semantics.eq_ignore_ascii_case("FID") && self.fid.is_none() {
-            self.fid = ssrc().zip(ssrc());
         }
     }
 }

@@ -38,8 +38,8 @@ fn an_m_line_with_port_0_and_bundle_only_is_not_rejected() {
     let remote = parse(captures::CHROMIUM_PUBLISHER).unwrap();
     let video = &remote.medias[1];
     assert_eq!((video.port, video.rejected, video.usable()), (0, false, Some(Kind::Video)));
-    assert_eq!((video.ssrcs.as_slice(), video.rtx_ssrc), ([2231627014, 632943048].as_slice(), Some(632943048)));
-    assert_eq!(video.cname.as_deref(), Some("eC0zIcS2Sk/s4rRl"));
+    assert_eq!((video.sent.ssrc, video.sent.rtx_ssrc), (Some(2231627014), Some(632943048)));
+    assert_eq!(video.sent.cname.as_deref(), Some("eC0zIcS2Sk/s4rRl"));
     assert_eq!(remote.medias[2].usable(), None);
 }
 

@@ -128,19 +128,25 @@ impl fmt::Display for Fingerprint {
 pub enum Extension {
     /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01).
     TransportCc,
+    /// Name of the layer that a packet belongs to (RFC 8852).
+    Rid,
+    /// Name of the layer that a retransmission belongs to (RFC 8852).
+    RepairedRid,
 }
 
 impl Extension {
-    const ALL: [Extension; 1] = [Extension::TransportCc];
+    pub const ALL: &[Extension] = &[Extension::TransportCc, Extension::Rid, Extension::RepairedRid];
 
     pub fn uri(self) -> &'static str {
         match self {
             Extension::TransportCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            Extension::Rid => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+            Extension::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
         }
     }
 
     pub(super) fn parse(uri: &str) -> Option<Extension> {
-        Extension::ALL.into_iter().find(|extension| extension.uri() == uri)
+        Extension::ALL.iter().copied().find(|extension| extension.uri() == uri)
     }
 }
 

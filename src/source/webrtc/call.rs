@@ -58,6 +58,8 @@ pub struct Call {
     session_id: u64,
     begun: Instant,
     offered: Vec<OfferedMedia>,
+    /// The layer to take of a picture that the camera has several of.
+    layer: Option<String>,
     sections: Vec<Section>,
     session: Option<Session>,
     intake: Intake,
@@ -102,6 +104,7 @@ impl Call {
             identity,
             begun: now,
             offered: Vec::new(),
+            layer: None,
             sections: Vec::new(),
             session: None,
             announced: false,
@@ -118,6 +121,11 @@ impl Call {
             events: Vec::new(),
             scratch: Vec::new(),
         })
+    }
+
+    /// Takes this layer of the camera's picture, where it sends several; an empty name takes the camera's choice.
+    pub fn with_layer(self, name: &str) -> Self {
+        Self { layer: Some(name.to_owned()).filter(|name| !name.is_empty()), ..self }
     }
 
     pub fn is_described(&self) -> bool {

@@ -75,7 +75,7 @@ pub async fn run(
         _ = closed(&mut requests) => return given_up(),
     };
     let prepared = Sockets::bind().and_then(|sockets| {
-        let call = Call::new(surroundings.identity.clone(), sockets.all(), begun)?;
+        let call = Call::new(surroundings.identity.clone(), sockets.all(), begun)?.with_layer(target.param("rid"));
         Ok((sockets, call))
     });
     let (sockets, call) = match prepared {

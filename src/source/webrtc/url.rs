@@ -5,6 +5,7 @@ use crate::config;
 use crate::net::reach::Place;
 use crate::net::servers::{Login, MAX_SERVERS, Uri};
 use crate::net::tls::Trust;
+use crate::rtc::sdp::is_rid;
 use serde::Deserialize;
 
 /// How signalling goes.
@@ -104,6 +105,12 @@ impl Target {
             "" => Vec::new(),
             json => servers_of_json(json).map_err(|error| format!("#ice_servers: {error}"))?,
         };
+        if !param("rid").is_empty() && !is_rid(param("rid")) {
+            return Err(format!(
+                "#rid={:?} can't be the name of a layer: letters, digits, - and _, 16 at most",
+                param("rid")
+            ));
+        }
         let mut target = Self { format, place, trust: Trust::Roots, ice_servers, params };
         if target.has("insecure") {
             target.trust = Trust::Anybody;
@@ -191,6 +198,7 @@ mod tests {
         }
         for (url, words) in [
             ("rtsp://cam/", "unsupported url"),
+            ("http://cam/#rid=a;b", "#rid="),
             ("ws://cam/#format=creality", "over http://"),
             ("http://cam/#format=kinesis", "over ws://"),
             ("http://cam/#format=tuya", "not known"),

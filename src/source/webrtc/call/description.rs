@@ -9,6 +9,7 @@ use crate::rtc::offer::{self, OfferedMedia};
 use crate::rtc::sdp::{self, Direction, Extension, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
+use crate::stream::choice::Wanted;
 use crate::stream::voice::Voice;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -17,6 +18,9 @@ impl Call {
     /// Our offer. `address` is ours towards the camera.
     pub fn offer(&mut self, medias: Vec<OfferedMedia>, address: Option<IpAddr>, candidates: &[String]) -> String {
         self.offered = medias;
+        for media in self.offered.iter_mut().filter(|media| media.kind == Kind::Video) {
+            media.layer.clone_from(&self.layer);
+        }
         let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; self.offered.len()];
         offer::write(&self.offered, address, &self.describe(Setup::ActPass, candidates, &ssrcs))
     }
@@ -33,7 +37,7 @@ impl Call {
             ssrcs,
             cname: "porthole",
             stream_id: "porthole",
-            extensions: &[Extension::TransportCc],
+            extensions: Extension::ALL,
             transport_cc: true,
         }
     }
@@ -50,7 +54,13 @@ impl Call {
         let agreed = negotiate::answered(&remote, &self.offered).map_err(|mismatch| mismatch.to_string())?;
         for agreed in agreed {
             match agreed.direction {
-                Direction::RecvOnly => self.expect(agreed.kind, agreed.codecs, &remote.medias[agreed.media], now),
+                Direction::RecvOnly => {
+                    let media = &remote.medias[agreed.media];
+                    let asked = self.layer.as_deref().filter(|_| agreed.kind == Kind::Video);
+                    let layer = agreed.codecs.first().map(|codec| negotiate::layer(media, codec, asked)).transpose();
+                    let layer = layer.map_err(|mismatch| format!("the camera's answer: {mismatch}"))?.flatten();
+                    self.expect(agreed.kind, agreed.codecs, media, layer.as_deref(), now);
+                }
                 _ => self.may_speak(agreed.codecs),
             }
         }
@@ -64,10 +74,12 @@ impl Call {
     /// If it is none, or sends nothing that can be passed on.
     pub fn take_offer(&mut self, text: &str, candidates: &[String], now: Instant) -> Result<String, String> {
         let remote = sdp::parse(text).map_err(|error| format!("the camera's offer: {error}"))?;
-        let accepted = negotiate::publisher(&remote).map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
+        let accepted = negotiate::publisher(&remote, self.layer.as_deref())
+            .map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
         for media in &accepted {
             if media.direction.receives() {
-                self.expect(media.kind, media.codecs.clone(), &remote.medias[media.media], now);
+                let section = &remote.medias[media.media];
+                self.expect(media.kind, media.codecs.clone(), section, media.layer.as_deref(), now);
             }
             if media.direction.sends() {
                 self.may_speak(media.codecs.clone());
@@ -82,14 +94,14 @@ impl Call {
     }
 
     /// Of each kind the first m-line counts.
-    fn expect(&mut self, kind: Kind, codecs: Vec<RemoteCodec>, media: &RemoteMedia, now: Instant) {
+    fn expect(&mut self, kind: Kind, codecs: Vec<RemoteCodec>, media: &RemoteMedia, layer: Option<&str>, now: Instant) {
         if self.sections.iter().any(|section| section.kind == kind) {
             return;
         }
         if let Some(extension) = media.extension(Extension::TransportCc) {
             self.intake.twcc.get_or_insert_with(|| twcc::Feedback::new(extension, now));
         }
-        self.sections.push(Section { kind, codecs, ssrc: media.ssrcs.first().copied(), sends: None });
+        self.sections.push(Section { kind, codecs, stream: Wanted::of(media, layer), sends: None });
         self.sections.sort_by_key(|section| section.kind == Kind::Audio);
     }
 

@@ -7,6 +7,7 @@ use crate::rtc::sdp::RemoteCodec;
 use crate::rtc::session::Session;
 use crate::rtc::srtp::{HEADER, write_header};
 use crate::source::{Sound, TrackInfo};
+use crate::stream::choice::Wanted;
 use crate::stream::inbound::{Agreed, Header, Inbound};
 use crate::stream::intake::{Arrived, Receiver};
 use crate::stream::voice::Voice;
@@ -19,7 +20,7 @@ const SOUND_ALONE: Duration = Duration::from_secs(1);
 pub(super) struct Section {
     pub kind: Kind,
     pub codecs: Vec<RemoteCodec>,
-    pub ssrc: Option<u32>,
+    pub stream: Wanted,
     /// What it turned out to send.
     pub sends: Option<RemoteCodec>,
 }
@@ -82,7 +83,7 @@ impl Call {
             codec: codec.codec,
             payload_type: codec.payload_type,
             rtx_payload_type: codec.rtx,
-            ssrc: section.ssrc,
+            stream: section.stream.clone(),
             nack: codec.nack,
         };
         section.sends = Some(codec);
