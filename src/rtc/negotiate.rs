@@ -9,7 +9,7 @@ mod mismatch;
 #[cfg(test)]
 mod tests;
 
-use super::offer::OfferedMedia;
+use super::offer::{self, OfferedMedia};
 use super::sdp::{Direction, Remote, RemoteCodec, RemoteMedia};
 use crate::media::codec::{Codec, Kind};
 use crate::source::TrackInfo;
@@ -158,7 +158,7 @@ pub fn publisher(remote: &Remote, asked: Option<&str>) -> Result<Vec<Accepted>, 
 /// An m-line of our offer that the peer's answer carries media in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
-    /// Index into the offer's m-lines, and into [`Remote::medias`].
+    /// Index into [`Remote::medias`].
     pub media: usize,
     pub kind: Kind,
     /// What the peer may send or wants to be sent: RTP decides among them.
@@ -167,15 +167,19 @@ pub struct Agreed {
     pub direction: Direction,
 }
 
-/// What a camera's answer makes of our offer. Cameras number payload types as they like and leave out m-lines that
-/// they do not know, so an answer is read for what it says and not held against the offer line by line.
+/// What a camera's answer makes of our offer. Cameras number payload types as they like, leave out m-lines that they do
+/// not know and put them in an order of their own, so an answer is read for what it says and not held against the offer
+/// line by line: an `a=mid` of ours says which m-line is meant, without one its place does.
 ///
 /// # Errors
 /// If nothing that the camera sends can be passed on.
 pub fn answered(remote: &Remote, offered: &[OfferedMedia]) -> Result<Vec<Agreed>, Mismatch> {
+    let named = |media: &RemoteMedia| media.mid.as_deref().and_then(|mid| offer::place(mid, offered.len()));
+    let names = |place: usize| remote.medias.iter().any(|media| named(media) == Some(place));
     let agreed: Vec<Agreed> = candidates_for_media(remote)
         .filter_map(|(media, kind, section)| {
-            let ours = offered.get(media).filter(|ours| ours.kind == kind)?;
+            let meant = named(section).or_else(|| Some(media).filter(|place| !names(*place)))?;
+            let ours = offered.get(meant).filter(|ours| ours.kind == kind)?;
             let direction = match ours.direction {
                 Direction::RecvOnly if section.direction.sends() => Direction::RecvOnly,
                 Direction::SendOnly if section.direction.receives() => Direction::SendOnly,

@@ -64,6 +64,11 @@ fn entries(codec: Codec) -> Vec<RemoteCodec> {
     }
 }
 
+/// Which m-line of an offer with that many has this `a=mid`: they are numbered from 0.
+pub fn place(mid: &str, medias: usize) -> Option<usize> {
+    (0..medias).find(|place| place.to_string() == mid)
+}
+
 /// Writes the offer; `local.candidates` and `local.ssrcs` are looked at as in an answer, `local.setup` is `ActPass`.
 /// `address` is ours, for cameras that read the c-line.
 pub fn write(medias: &[OfferedMedia], address: Option<IpAddr>, local: &Local) -> String {

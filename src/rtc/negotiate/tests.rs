@@ -32,6 +32,34 @@ fn a_printers_answer_with_payload_types_of_its_own_is_taken_for_what_it_says() {
 }
 
 #[test]
+fn an_answer_in_another_order_is_matched_by_its_mids() {
+    let ours = [
+        OfferedMedia::new(Kind::Video, Direction::RecvOnly, &[Codec::H264]),
+        OfferedMedia::new(Kind::Audio, Direction::RecvOnly, &[Codec::Opus]),
+        OfferedMedia::new(Kind::Audio, Direction::SendOnly, &[Codec::Pcma]),
+    ];
+    let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:0\na=rtpmap:96 H264/90000\na=sendonly\n";
+    let sound = "m=audio 9 UDP/TLS/RTP/SAVPF 101\na=mid:1\na=rtpmap:101 opus/48000/2\na=sendonly\n";
+    let voice = "m=audio 9 UDP/TLS/RTP/SAVPF 8\na=mid:2\na=recvonly\n";
+    let rejected = sound.replace("audio 9", "audio 0");
+    let agreed = |sections: &str| {
+        let agreed = answered(&offer(sections), &ours).unwrap();
+        agreed.iter().map(|agreed| (agreed.media, agreed.kind, agreed.direction)).collect::<Vec<_>>()
+    };
+    let (film, hears, speaks) = (Kind::Video, Direction::RecvOnly, Direction::SendOnly);
+    assert_eq!(
+        agreed(&[voice, sound, video].concat()),
+        [(0, Kind::Audio, speaks), (1, Kind::Audio, hears), (2, film, hears)]
+    );
+    assert_eq!(agreed(&[sound, video].concat()), [(0, Kind::Audio, hears), (1, film, hears)]);
+    assert_eq!(agreed(&[voice, &rejected, video].concat()), [(0, Kind::Audio, speaks), (2, film, hears)]);
+    let nameless = |text: &str| text.replace("a=mid:0\n", "").replace("a=mid:1\n", "a=mid:sound\n");
+    assert_eq!(agreed(&nameless(&[video, sound].concat())), [(0, film, hears), (1, Kind::Audio, hears)]);
+    let other = sound.replace("a=mid:1", "a=mid:other");
+    assert_eq!(agreed(&[sound, &other, video].concat()), [(0, Kind::Audio, hears), (2, film, hears)], "taken already");
+}
+
+#[test]
 fn an_answer_that_sends_nothing_we_know_names_both_sides() {
     let ours = [
         OfferedMedia::new(Kind::Video, Direction::RecvOnly, &[Codec::H264]),
