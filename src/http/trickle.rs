@@ -1,12 +1,11 @@
 //! Trickle ICE fragments (`application/trickle-ice-sdpfrag`, RFC 8840 section 9) as WHIP and WHEP clients PATCH them.
+use crate::rtc::sdp::IceText;
 use crate::stream::relay::Trickle;
 
 /// Candidates that one fragment, or one WebSocket before its answer, may bring.
 pub const MAX_CANDIDATES: usize = 32;
 /// Longest line taken; real candidate lines are under 200 bytes.
 pub const MAX_LINE: usize = 1024;
-/// ICE bounds both credentials at 256 characters (RFC 8445 section 5.3).
-const MAX_CREDENTIAL: usize = 256;
 
 /// Reads a fragment. The credentials may stand at session level or in a media section; all sections are bundled, so
 /// `a=mid` and `m=` lines say nothing more. Unknown lines are skipped as the RFC asks.
@@ -20,9 +19,9 @@ pub fn parse_fragment(text: &str, if_match: Option<String>) -> Result<Trickle, S
         }
         let Some(attribute) = line.trim_end().strip_prefix("a=") else { continue };
         if let Some(value) = attribute.strip_prefix("ice-ufrag:") {
-            credential(&mut ufrag, value, "ice-ufrag", number)?;
+            credential(&mut ufrag, value, IceText::Ufrag, number)?;
         } else if let Some(value) = attribute.strip_prefix("ice-pwd:") {
-            credential(&mut pwd, value, "ice-pwd", number)?;
+            credential(&mut pwd, value, IceText::Pwd, number)?;
         } else if attribute.starts_with("candidate:") {
             if trickle.candidates.len() == MAX_CANDIDATES {
                 return Err(format!("the fragment has more than {MAX_CANDIDATES} candidates"));
@@ -39,13 +38,12 @@ pub fn parse_fragment(text: &str, if_match: Option<String>) -> Result<Trickle, S
 }
 
 /// Takes a credential; a second one must be the same, since all media share one transport.
-fn credential(slot: &mut Option<String>, value: &str, name: &str, number: usize) -> Result<(), String> {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
-    if value.is_empty() || value.len() > MAX_CREDENTIAL || !value.bytes().all(valid) {
-        return Err(format!("line {number} of the fragment: {name} is not a valid credential"));
-    }
+fn credential(slot: &mut Option<String>, value: &str, kind: IceText, number: usize) -> Result<(), String> {
+    let value = kind.check(value).map_err(|what| format!("line {number} of the fragment: {what}"))?;
     match slot {
-        Some(known) if known != value => Err(format!("line {number} of the fragment: a second {name} that differs")),
+        Some(known) if known != value => {
+            Err(format!("line {number} of the fragment: a second {} that differs", kind.name()))
+        }
         _ => {
             *slot = Some(value.to_owned());
             Ok(())
@@ -78,11 +76,13 @@ mod tests {
 
     #[test]
     fn repeated_credentials_must_agree() {
-        let same = "a=ice-ufrag:a\na=ice-pwd:b\nm=video 9 X 0\na=ice-ufrag:a\na=ice-pwd:b\n";
-        assert!(parse_fragment(same, None).is_ok());
-        assert!(parse_fragment("a=ice-ufrag:a\na=ice-pwd:b\na=ice-ufrag:c\n", None).is_err());
-        assert!(parse_fragment("a=ice-ufrag:a\n", None).is_err());
-        assert!(parse_fragment("a=ice-ufrag:a b\na=ice-pwd:b\n", None).is_err());
+        let (ufrag, pwd) = ("a=ice-ufrag:wKj_=#-A\n", "a=ice-pwd:0123456789=_-#abcdefghij\n");
+        let same = format!("{ufrag}{pwd}m=video 9 X 0\n{ufrag}{pwd}");
+        assert_eq!(parse_fragment(&same, None).unwrap().credentials.unwrap().0, "wKj_=#-A");
+        assert!(parse_fragment(&format!("{ufrag}{pwd}a=ice-ufrag:other\n"), None).is_err());
+        assert!(parse_fragment(ufrag, None).is_err());
+        assert!(parse_fragment(&format!("a=ice-ufrag:a bcd\n{pwd}"), None).is_err());
+        assert!(parse_fragment(&format!("a=ice-ufrag:abc\n{pwd}"), None).is_err());
     }
 
     #[test]

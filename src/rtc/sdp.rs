@@ -9,7 +9,7 @@ use crate::media::codec::{Codec, Kind};
 
 pub use layers::is_rid;
 use section::Section;
-pub use values::{Direction, Extension, Fingerprint, Hash, MediaKind, Setup};
+pub use values::{Direction, Extension, Fingerprint, Hash, IceText, MediaKind, Setup};
 
 #[cfg(test)]
 pub mod captures;

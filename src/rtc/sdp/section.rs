@@ -2,8 +2,8 @@
 use super::formats::Formats;
 use super::layers::Layers;
 use super::{
-    Direction, Extension, Fingerprint, Hash, Ice, MAX_CANDIDATES, MAX_CODECS, MAX_MEDIAS, MediaKind, RemoteMedia,
-    SdpError, Setup,
+    Direction, Extension, Fingerprint, Hash, Ice, IceText, MAX_CANDIDATES, MAX_CODECS, MAX_MEDIAS, MediaKind,
+    RemoteMedia, SdpError, Setup,
 };
 
 /// Longest mid: 32 of them still fit one group line of an answer. Real ones have 1 to 36 bytes.
@@ -12,10 +12,6 @@ const MAX_MID: usize = 48;
 const MAX_TOKEN: usize = 64;
 /// Longest candidate that is kept: an address or mDNS name and a few extensions.
 const MAX_CANDIDATE: usize = 512;
-/// Bounds of ufrag and password (RFC 8839 section 5.4).
-const MIN_UFRAG: usize = 4;
-const MIN_PWD: usize = 22;
-const MAX_ICE_CHARS: usize = 256;
 /// Candidate lines of one section that are looked at: some peers write each one again for every m-line and component.
 const MAX_CANDIDATE_LINES: usize = 4 * MAX_CANDIDATES;
 /// Longest name of an attribute that means something to us; longer ones are passed over.
@@ -126,8 +122,8 @@ impl Section {
             "mid" if is_mid(value) => self.mid = Some(value.to_owned()),
             "mid" => return Err(SdpError::at(at, format!("a=mid is not a token of 1 to {MAX_MID} characters"))),
             "group" => self.group(at, value)?,
-            "ice-ufrag" => self.ice.ufrag = Some(ice_chars(at, "a=ice-ufrag", value, MIN_UFRAG)?),
-            "ice-pwd" => self.ice.pwd = Some(ice_chars(at, "a=ice-pwd", value, MIN_PWD)?),
+            "ice-ufrag" => self.ice.ufrag = Some(ice_text(at, IceText::Ufrag, value)?),
+            "ice-pwd" => self.ice.pwd = Some(ice_text(at, IceText::Pwd, value)?),
             "fingerprint" => self.fingerprint(at, value)?,
             "setup" => {
                 let setup = Setup::parse(value);
@@ -254,14 +250,8 @@ fn is_mid(value: &str) -> bool {
     value.len() <= MAX_MID && is_token(value)
 }
 
-/// The message leaves the value out: it is a secret.
-fn ice_chars(at: usize, name: &str, value: &str, min: usize) -> Result<String, SdpError> {
-    let safe = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
-    if !safe || !(min..=MAX_ICE_CHARS).contains(&value.len()) {
-        let what = format!("{name} is not {min} to {MAX_ICE_CHARS} letters, digits, + and /");
-        return Err(SdpError::at(at, what));
-    }
-    Ok(value.to_owned())
+fn ice_text(at: usize, kind: IceText, value: &str) -> Result<String, SdpError> {
+    kind.check(value).map(str::to_owned).map_err(|what| SdpError::at(at, format!("a={what}")))
 }
 
 fn hex_byte(text: &str) -> Option<u8> {

@@ -163,8 +163,16 @@ fn errors_name_the_line_and_what_is_wrong() {
 }
 
 #[test]
+fn credentials_of_other_base64_alphabets_are_taken() {
+    let text = with("m=audio 9 RTP/SAVPF 0\na=ice-ufrag:wKjZsR9AH0A=_6\na=ice-pwd:a#-_=bcdefghijklmnopqrs\n");
+    let remote = parse(&text).unwrap();
+    assert_eq!((remote.ufrag.as_str(), remote.pwd.as_str()), ("wKjZsR9AH0A=_6", "a#-_=bcdefghijklmnopqrs"));
+    assert!(error(&text.replace("AH0A=", "AH0A:")).contains("a=ice-ufrag"), "it ends the name in a USERNAME");
+}
+
+#[test]
 fn errors_never_repeat_a_password() {
-    assert!(!error(&with("m=audio 9 RTP/SAVPF 0\na=ice-pwd:s3cret-s3cret-s3cret-s3cret")).contains("s3cret"));
+    assert!(!error(&with("m=audio 9 RTP/SAVPF 0\na=ice-pwd:s3cret s3cret s3cret s3cret")).contains("s3cret"));
 }
 
 #[test]

@@ -74,6 +74,41 @@ impl Setup {
     }
 }
 
+/// The two halves of ICE credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IceText {
+    Ufrag,
+    Pwd,
+}
+
+impl IceText {
+    /// RFC 8839 section 5.4.
+    const MAX: usize = 256;
+
+    /// The attribute's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            IceText::Ufrag => "ice-ufrag",
+            IceText::Pwd => "ice-pwd",
+        }
+    }
+
+    /// What a peer calls itself. Small stacks use the characters of other base64 alphabets; like browsers we take them, and
+    /// never use them ourselves.
+    ///
+    /// # Errors
+    /// If it has other characters or a length that RFC 8839 section 5.4 does not allow. The text leaves the value out: it
+    /// may be a secret.
+    pub fn check(self, value: &str) -> Result<&str, String> {
+        let min = if self == IceText::Ufrag { 4 } else { 22 };
+        let safe = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-#".contains(&b));
+        if safe && (min..=IceText::MAX).contains(&value.len()) {
+            return Ok(value);
+        }
+        Err(format!("{} is not {min} to {} letters, digits, + and /", self.name(), IceText::MAX))
+    }
+}
+
 /// Hash functions that may name a certificate (RFC 8122 section 5 without the broken ones).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
