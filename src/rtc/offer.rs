@@ -144,7 +144,11 @@ mod tests {
         ];
         let text = offer(&medias);
         let remote = parse(&text).unwrap();
-        assert_eq!((remote.setup, remote.bundle.len(), remote.candidates.len()), (Setup::ActPass, 3, 2), "{text}");
+        assert_eq!(
+            (remote.setup, remote.bundle.len(), remote.candidates.len()),
+            (Some(Setup::ActPass), 3, 2),
+            "{text}"
+        );
         for (media, read) in medias.iter().zip(&remote.medias) {
             assert_eq!((read.usable(), read.direction), (Some(media.kind), media.direction));
             let types = |codecs: &[RemoteCodec]| codecs.iter().map(|c| c.payload_type).collect::<Vec<_>>();

@@ -23,7 +23,7 @@ impl Agreement {
         let mut agreement = Self {
             session_id,
             version: 0,
-            setup: remote.setup.reply(choice),
+            setup: Setup::answer_to(remote.setup, choice),
             fingerprint: remote.fingerprint.clone(),
             medias: Vec::new(),
         };
@@ -50,7 +50,7 @@ impl Agreement {
                     .into(),
             );
         }
-        if remote.setup == self.setup {
+        if remote.setup == Some(self.setup) {
             return Err(format!("a=setup:{} is our own part in this session", self.setup.as_str()));
         }
         if remote.medias.len() < self.medias.len() {

@@ -143,8 +143,8 @@ pub struct Remote {
     pub ufrag: String,
     pub pwd: String,
     pub fingerprint: Fingerprint,
-    /// `ActPass` where nothing is said.
-    pub setup: Setup,
+    /// Never `HoldConn`.
+    pub setup: Option<Setup>,
     pub ice_lite: bool,
     /// `a=ice-options` names trickle (RFC 8838 section 4).
     pub trickle: bool,
@@ -248,6 +248,13 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         error.what.push_str(": media without DTLS is not accepted");
         error
     })?;
+    let setup = speakers.iter().find_map(|s| s.ice.setup);
+    if setup == Some(Setup::HoldConn) {
+        return Err(SdpError::at(
+            tagged.line,
+            "a=setup:holdconn wants no connection; write actpass, active or passive",
+        ));
+    }
     // Under BUNDLE the candidates of other m-lines lead to transports that the peer is about to give up
     // (RFC 9143 section 7.3.1): they count only where the first m-line has none.
     let (own, others) = speakers.split_at(2);
@@ -256,7 +263,7 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         candidates = candidates_of(others, &ufrag);
     }
     Ok(Remote {
-        setup: speakers.iter().find_map(|s| s.ice.setup).unwrap_or(Setup::ActPass),
+        setup,
         ice_lite: session.ice_lite || tagged.ice_lite,
         trickle: speakers.iter().any(|s| s.trickle),
         end_of_candidates: speakers.iter().any(|s| s.end_of_candidates),

@@ -21,7 +21,7 @@ fn error(sdp: &str) -> String {
 fn chromium_says_what_it_can_receive() {
     let remote = parse(captures::CHROMIUM_VIEWER).unwrap();
     assert_eq!(remote.bundle, ["0", "1"]);
-    assert_eq!((remote.ufrag.as_str(), remote.setup, remote.trickle), ("8hhY", Setup::ActPass, true));
+    assert_eq!((remote.ufrag.as_str(), remote.setup, remote.trickle), ("8hhY", Some(Setup::ActPass), true));
     assert_eq!(remote.candidates.len(), 1);
     let video = &remote.medias[0];
     assert_eq!((video.kind, video.direction, video.codecs.len()), (MediaKind::Video, Direction::RecvOnly, 12));
@@ -58,7 +58,7 @@ fn second_fmtp_lines_add_only_what_the_first_left_out() {
     let remote = parse(captures::CREALITY_ANSWER).unwrap();
     let codecs = &remote.medias[0].codecs;
     assert_eq!(codecs[1].fmtp, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f");
-    assert_eq!(remote.setup, Setup::Passive);
+    assert_eq!(remote.setup, Some(Setup::Passive));
     let sdp = with("m=video 9 RTP/SAVPF 96\na=rtpmap:96 h264/90000\na=fmtp:96 A=1; b=2\na=fmtp:96 a=3;c=4;\n");
     assert_eq!(parse(&sdp).unwrap().medias[0].codecs[0].fmtp, "A=1;b=2;c=4");
 }
@@ -111,7 +111,7 @@ fn payload_types_that_look_like_rtcp_are_passed_over() {
 fn media_level_transport_wins_over_session_level() {
     let own = "a=ice-ufrag:wxyz\na=ice-pwd:lkjihgfedcba9876543210\na=setup:active\n";
     let remote = parse(&with(&format!("a=setup:passive\nm=audio 9 RTP/SAVPF 0\n{own}"))).unwrap();
-    assert_eq!((remote.ufrag.as_str(), remote.setup), ("wxyz", Setup::Active));
+    assert_eq!((remote.ufrag.as_str(), remote.setup), ("wxyz", Some(Setup::Active)));
 }
 
 #[test]
@@ -160,6 +160,21 @@ fn errors_name_the_line_and_what_is_wrong() {
     ] {
         assert!(error(&sdp).contains(expected), "{expected}: {}", error(&sdp));
     }
+}
+
+#[test]
+fn who_begins_follows_from_what_the_peer_says_or_leaves_out() {
+    let part = |line: &str| {
+        let setup = parse(&with(&format!("m=audio 9 RTP/SAVPF 0\n{line}"))).unwrap().setup;
+        (Setup::answer_to(setup, Setup::Active), Setup::answer_to(setup, Setup::Passive), Setup::after(setup))
+    };
+    let (active, passive) = (Setup::Active, Setup::Passive);
+    assert_eq!(part("a=setup:actpass"), (active, passive, passive));
+    assert_eq!(part("a=setup:active"), (passive, passive, passive));
+    assert_eq!(part("a=setup:passive"), (active, active, active));
+    assert_eq!(part(""), (passive, passive, active));
+    assert!(error(&with("m=audio 9 RTP/SAVPF 0\na=setup:holdconn")).contains("a=setup:holdconn wants no connection"));
+    assert!(parse(&with("m=audio 9 RTP/SAVPF 0\nm=audio 0 RTP/SAVPF 0\na=setup:holdconn")).is_ok());
 }
 
 #[test]

@@ -48,12 +48,22 @@ pub enum Setup {
 }
 
 impl Setup {
-    /// Our role towards a peer of this one; `choice` where it leaves that to us.
-    pub fn reply(self, choice: Setup) -> Setup {
-        match self {
-            Setup::Active => Setup::Passive,
-            Setup::Passive => Setup::Active,
-            _ => choice,
+    /// Our part when a peer's offer says this; `choice` where it leaves that to us. Who says nothing begins (RFC 4145
+    /// section 4), or does as we say.
+    pub fn answer_to(offered: Option<Setup>, choice: Setup) -> Setup {
+        match offered {
+            Some(Setup::Passive) => Setup::Active,
+            Some(Setup::ActPass) => choice,
+            Some(Setup::Active | Setup::HoldConn) | None => Setup::Passive,
+        }
+    }
+
+    /// Our part when the answer to our offer says this. One that leaves the choice to us, who offered it, is of a stack that
+    /// begins; one that says nothing waits (RFC 4145 section 4).
+    pub fn after(answered: Option<Setup>) -> Setup {
+        match answered {
+            Some(Setup::Active | Setup::ActPass | Setup::HoldConn) => Setup::Passive,
+            Some(Setup::Passive) | None => Setup::Active,
         }
     }
 

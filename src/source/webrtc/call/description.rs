@@ -65,7 +65,7 @@ impl Call {
             }
         }
         // Whoever offers controls (RFC 8445 section 6.1.1).
-        self.begin(&remote, true, remote.setup.reply(Setup::Active), now)
+        self.begin(&remote, true, Setup::after(remote.setup), now)
     }
 
     /// The camera's offer; answers ours to it.
@@ -85,7 +85,7 @@ impl Call {
                 self.may_speak(media.codecs.clone());
             }
         }
-        let setup = remote.setup.reply(Setup::Active);
+        let setup = Setup::answer_to(remote.setup, Setup::Active);
         let ssrcs = vec![Ssrcs { ssrc: self.intake.ssrc, rtx_ssrc: None }; accepted.len()];
         let text = answer::write(&remote, &accepted, &self.describe(setup, candidates, &ssrcs));
         self.begin(&remote, remote.ice_lite, setup, now)?;
