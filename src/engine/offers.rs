@@ -72,7 +72,7 @@ impl Engine {
         if let Some(message) = self.wire.deaf() {
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        let remote = offer.sdp.remote()?;
+        let remote = offer.sdp.offer()?;
         if self.peers.len() >= self.max_sessions {
             let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
             return Err(Error::new(ErrorKind::Full, message));

@@ -15,7 +15,7 @@ impl Engine {
     /// session any more. An offer that is refused changes nothing.
     pub(super) fn on_reoffer(&mut self, id: &str, sdp: &Description, now: Instant) -> Result<Option<Answer>, Error> {
         let Ok(key) = self.key_of(id) else { return Ok(None) };
-        let remote = sdp.remote()?;
+        let remote = sdp.offer()?;
         let Some(peer) = self.peers.get(&key) else { return Ok(None) };
         let known = peer.session.ice().remote();
         match peer.agreement.continues(known, &remote) {

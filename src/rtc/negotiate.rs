@@ -83,7 +83,7 @@ pub fn viewer(
         return Err(Mismatch::NothingToSend);
     }
     let mut accepted: Vec<Accepted> = Vec::new();
-    for (media, kind, section) in candidates_for_media(remote) {
+    for (media, kind, section) in candidates_for_media(remote).filter(|(.., section)| section.rtcp_mux) {
         let taken = |wanted: fn(Direction) -> bool| accepted.iter().any(|a| a.kind == kind && wanted(a.direction));
         let (mut codecs, matched) = match source {
             Some(tracks) => by_source(tracks, &section.codecs),
@@ -125,7 +125,7 @@ pub fn viewer(
 /// If no m-line sends a codec that the relay passes on, or the layer is not there.
 pub fn publisher(remote: &Remote, asked: Option<&str>) -> Result<Vec<Accepted>, Mismatch> {
     let mut accepted: Vec<Accepted> = Vec::new();
-    for (media, kind, section) in candidates_for_media(remote) {
+    for (media, kind, section) in candidates_for_media(remote).filter(|(.., section)| section.rtcp_mux) {
         let taken = accepted.iter().any(|a| a.kind == kind && a.direction.receives());
         let best = section.codecs.iter().min_by_key(|codec| publisher_rank(codec));
         let sends = section.direction.sends() && !taken;

@@ -111,6 +111,7 @@ pub struct RemoteMedia {
     /// Header extensions that we know, by the peer's numbers (RFC 8285), session-level ones included.
     pub extensions: Vec<(u8, Extension)>,
     pub sent: Sent,
+    /// RTCP comes to the port of RTP (RFC 5761): the m-line says so, or one of its BUNDLE group, which has one transport.
     pub rtcp_mux: bool,
     pub rtcp_rsize: bool,
     /// Port 0 without `a=bundle-only` (RFC 9143 section 6): the peer does not want this m-line.
@@ -160,6 +161,22 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Holds an offer's use of ports against ours: all comes to one, RTCP too. An offer without `a=rtcp-mux` wants a port for
+    /// it, and may not be answered with it (RFC 5761 section 5.1.1).
+    ///
+    /// # Errors
+    /// If no m-line that we could use has it.
+    pub fn multiplexes(&self) -> Result<(), SdpError> {
+        let mut usable = self.medias.iter().filter(|media| media.usable().is_some()).peekable();
+        match usable.peek().map(|media| media.line) {
+            Some(line) if !usable.any(|media| media.rtcp_mux) => Err(SdpError::at(
+                line,
+                "no a=rtcp-mux: RTP and RTCP share one port here; let the peer offer a=rtcp-mux in each m-line",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether m-line `media` is in the BUNDLE group.
     pub fn bundles(&self, media: &RemoteMedia) -> bool {
         media.mid.as_ref().is_some_and(|mid| self.bundle.contains(mid))
@@ -248,6 +265,12 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         error.what.push_str(": media without DTLS is not accepted");
         error
     })?;
+    let bundle_multiplexes = sections.iter().any(|s| s.rtcp_mux && bundled(s));
+    let mut medias: Vec<RemoteMedia> =
+        sections.iter().enumerate().map(|(i, s)| s.to_media(&session, shares(i))).collect();
+    for (media, section) in medias.iter_mut().zip(&sections) {
+        media.rtcp_mux |= session.rtcp_mux || (bundle_multiplexes && bundled(section));
+    }
     let setup = speakers.iter().find_map(|s| s.ice.setup);
     if setup == Some(Setup::HoldConn) {
         return Err(SdpError::at(
@@ -267,7 +290,7 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         ice_lite: session.ice_lite || tagged.ice_lite,
         trickle: speakers.iter().any(|s| s.trickle),
         end_of_candidates: speakers.iter().any(|s| s.end_of_candidates),
-        medias: sections.iter().enumerate().map(|(i, s)| s.to_media(&session, shares(i))).collect(),
+        medias,
         ufrag,
         pwd,
         fingerprint,

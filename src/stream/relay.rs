@@ -86,9 +86,11 @@ impl From<&str> for Description {
 
 impl Description {
     /// # Errors
-    /// If it was none, with the line that is wrong.
-    pub fn remote(&self) -> Result<Arc<Remote>, Error> {
-        self.read.clone().map_err(|error| Error::new(ErrorKind::BadRequest, error.to_string()))
+    /// If it was no description, or is of an offer that no answer of ours fits, with the line that is wrong.
+    pub fn offer(&self) -> Result<Arc<Remote>, Error> {
+        let remote = self.read.clone().map_err(|error| Error::new(ErrorKind::BadRequest, error.to_string()))?;
+        remote.multiplexes().map_err(|error| Error::new(ErrorKind::Unprocessable, error.to_string()))?;
+        Ok(remote)
     }
 }
 

@@ -18,7 +18,7 @@ fn picked(capture: &str, track: &TrackInfo) -> Option<u8> {
 /// A description whose m-sections are these, all on one session-level transport.
 fn offer(sections: &str) -> Remote {
     let fingerprint = captures::FINGERPRINT;
-    let head = "v=0\na=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\na=group:BUNDLE 0 1 2 3\n";
+    let head = "v=0\na=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\na=rtcp-mux\na=group:BUNDLE 0 1 2 3\n";
     parse(&format!("{head}a=fingerprint:{fingerprint}\n{sections}")).unwrap()
 }
 

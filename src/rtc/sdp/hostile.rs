@@ -9,8 +9,8 @@ const HEAD: &str = "v=0\na=ice-ufrag:abcd\na=ice-pwd:0123456789abcdefghijkl\na=f
     00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\n";
 const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:0\na=rtcp-mux\na=recvonly\na=rtpmap:96 H264/90000\n";
 /// What reading and answering a hostile text may cost, in times of what a browser's of its length costs. One that grows with
-/// the square of its length costs hundreds of times as much.
-const FACTOR: u32 = 10;
+/// the square of its length costs hundreds of times as much; a busy machine may slow one of them ten times.
+const FACTOR: u32 = 30;
 
 /// A description that goes on with these lines up to the largest size.
 fn full(start: &str, mut line: impl FnMut(usize, &mut String)) -> String {
@@ -104,16 +104,12 @@ fn shapes() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The shortest of several times, so that other work on the machine is left out.
 fn cost(text: &str) -> Duration {
-    let once = |_| {
-        let begun = Instant::now();
-        if let Ok(remote) = parse(black_box(text)) {
-            black_box(captures::answer(&remote));
-        }
-        begun.elapsed()
-    };
-    (0..5).map(once).min().unwrap_or_default()
+    let begun = Instant::now();
+    if let Ok(remote) = parse(black_box(text)) {
+        black_box(captures::answer(&remote));
+    }
+    begun.elapsed()
 }
 
 #[test]
@@ -123,11 +119,12 @@ fn no_shape_of_a_description_costs_much_more_than_a_browsers_of_its_length() {
     let honest =
         full("", |n, text| text.push_str(&format!("m=video{}", video.replace("a=mid:0", &format!("a=mid:{n}")))));
     assert!(parse(&honest).is_ok_and(|remote| captures::answer(&remote).is_some()));
-    let allowed = cost(&honest) * FACTOR;
     for (shape, text) in shapes() {
         assert!(text.len() <= MAX_SDP, "{shape}: {} bytes", text.len());
-        let cost = cost(&text);
-
-        assert!(cost < allowed, "{shape}: {cost:?} of {allowed:?}");
+        // The shortest of several times each, side by side, so that other work on the machine is left out.
+        let costs = (0..5).map(|_| (cost(&honest), cost(&text)));
+        let least = costs.reduce(|least, costs| (least.0.min(costs.0), least.1.min(costs.1)));
+        let (usual, cost) = least.unwrap_or_default();
+        assert!(cost < usual * FACTOR, "{shape}: {cost:?}, others {usual:?}");
     }
 }

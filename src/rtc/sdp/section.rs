@@ -37,7 +37,7 @@ pub struct Section {
     formats: Formats,
     direction: Option<Direction>,
     bundle_only: bool,
-    rtcp_mux: bool,
+    pub rtcp_mux: bool,
     rtcp_rsize: bool,
     candidate_lines: usize,
     extensions: Vec<(u8, Extension)>,
@@ -137,7 +137,8 @@ impl Section {
                 self.trickle |= value.split([' ', ',']).any(|option| option.eq_ignore_ascii_case("trickle"));
             }
             "bundle-only" => self.bundle_only = true,
-            "rtcp-mux" => self.rtcp_mux = true,
+            // RFC 8858: the same, and nothing else is possible.
+            "rtcp-mux" | "rtcp-mux-only" => self.rtcp_mux = true,
             "rtcp-rsize" => self.rtcp_rsize = true,
             "rtpmap" => self.formats.rtpmap(at, value)?,
             "fmtp" => self.formats.fmtp(at, value, parameters)?,

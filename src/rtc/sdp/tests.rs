@@ -178,6 +178,23 @@ fn who_begins_follows_from_what_the_peer_says_or_leaves_out() {
 }
 
 #[test]
+fn an_offer_that_wants_a_port_for_rtcp_is_refused_with_what_to_change() {
+    let media = |mid: &str, mux: &str| format!("m=audio 9 RTP/SAVPF 0\na=mid:{mid}\n{mux}");
+    let says = |text: &str| parse(&with(text)).unwrap().multiplexes().map_err(|error| error.to_string());
+    let error = says(&media("0", "")).unwrap_err();
+    assert!(error.starts_with("line 8 ") && error.contains("offer a=rtcp-mux in each m-line"), "{error}");
+    assert_eq!(says(&media("0", "a=rtcp-mux\n")), Ok(()));
+    assert_eq!(says(&media("0", "a=rtcp-mux-only\n")), Ok(()));
+    assert_eq!(says(&format!("a=rtcp-mux\n{}", media("0", ""))), Ok(()), "small stacks say it once");
+    assert_eq!(says("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n"), Ok(()));
+    // One transport, one way to use it (RFC 9143 section 9.3); without BUNDLE each m-line says it.
+    let muxes = |text: &str| parse(&with(text)).unwrap().medias.iter().map(|m| m.rtcp_mux).collect::<Vec<_>>();
+    let both = media("0", "") + &media("1", "a=rtcp-mux\n");
+    assert_eq!(muxes(&format!("a=group:BUNDLE 0 1\n{both}")), [true, true]);
+    assert_eq!(muxes(&both), [false, true]);
+}
+
+#[test]
 fn credentials_of_other_base64_alphabets_are_taken() {
     let text = with("m=audio 9 RTP/SAVPF 0\na=ice-ufrag:wKjZsR9AH0A=_6\na=ice-pwd:a#-_=bcdefghijklmnopqrs\n");
     let remote = parse(&text).unwrap();

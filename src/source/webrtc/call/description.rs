@@ -73,7 +73,8 @@ impl Call {
     /// # Errors
     /// If it is none, or sends nothing that can be passed on.
     pub fn take_offer(&mut self, text: &str, candidates: &[String], now: Instant) -> Result<String, String> {
-        let remote = sdp::parse(text).map_err(|error| format!("the camera's offer: {error}"))?;
+        let remote = sdp::parse(text).and_then(|remote| remote.multiplexes().map(|()| remote));
+        let remote = remote.map_err(|error| format!("the camera's offer: {error}"))?;
         let accepted = negotiate::publisher(&remote, self.layer.as_deref())
             .map_err(|mismatch| format!("the camera's offer: {mismatch}"))?;
         for media in &accepted {
