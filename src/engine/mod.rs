@@ -2,6 +2,7 @@
 //! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
 //! nothing here locks or waits for one peer.
 mod answers;
+mod claims;
 mod commands;
 mod examine;
 mod fanout;
@@ -47,13 +48,13 @@ use crate::rtc::session::{Event, Identity};
 use crate::source::webrtc::url;
 use crate::source::{ProducerId, SourceEvent, Surroundings};
 use crate::stream::relay::{Command, Error, ErrorKind};
+use claims::Claims;
 use held::Held;
 use peer::Peer;
 use public::{Outside, Public};
 use relayed::Relays;
 use send::SendBuffer;
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use streams::Stream;
@@ -96,7 +97,7 @@ pub struct Engine {
     next_key: u32,
     by_id: HashMap<String, u32>,
     by_ufrag: HashMap<String, u32>,
-    by_route: HashMap<(Socket, SocketAddr), u32>,
+    claims: Claims,
     streams: BTreeMap<String, Stream>,
     tracks: HashMap<u32, Track>,
     next_producer: u64,
@@ -158,7 +159,7 @@ impl Engine {
             next_key: 1,
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
-            by_route: HashMap::new(),
+            claims: Claims::default(),
             streams: streams.map(|stream| (stream.name.clone(), stream)).collect(),
             tracks: HashMap::new(),
             next_producer: 1,
@@ -280,10 +281,11 @@ impl Engine {
             }
             TcpInput::Writable { connection } => {
                 self.wire.resume(connection);
-                let key = self.by_route.iter().find(|((socket, _), _)| *socket == Socket::Tcp(connection));
-                if let Some(peer) = key.and_then(|(_, key)| self.peers.get_mut(key)) {
-                    peer.wake = Some(now);
-                    peer.due = Some(now);
+                for (_, key) in self.claims.over(Socket::Tcp(connection)) {
+                    if let Some(peer) = self.peers.get_mut(&key) {
+                        peer.wake = Some(now);
+                        peer.due = Some(now);
+                    }
                 }
             }
             TcpInput::Closed { connection } => {

@@ -1,71 +1,87 @@
 //! What happens to sessions: datagrams, events, reports of their peers, and their end.
 use super::Engine;
+use super::claims::From;
 use super::fanout::{self, Output};
 use crate::net::route::{Route, Socket};
 use crate::rtc::ice::{self, Outcome};
 use crate::rtc::rtcp;
-use crate::rtc::session::{Event, Reason};
+use crate::rtc::session::{Event, Reason, Session};
 use crate::stream::inbound::Header;
 use crate::stream::intake::Arrived;
 use crate::stream::relay::Error;
 use bytes::BytesMut;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Routes by which one session is known at most.
 const MAX_ROUTES: usize = 64;
+/// A session keeps its claim to a route for this long after its last sign of life: as long as its consent may last.
+const CLAIM_LASTS: Duration = Duration::from_secs(15);
 
 impl Engine {
-    /// Finds the session that a datagram belongs to: by the user name of a check, by the transaction id
-    /// of an answer, else by the route that an authentic check came over before.
-    fn session_of(&self, route: &Route, bytes: &[u8]) -> Option<u32> {
-        if ice::is_stun(bytes) {
-            if let Some(ufrag) = ice::requested_ufrag(bytes) {
-                return self.by_ufrag.get(ufrag).copied();
-            }
-            return ice::answered_tag(bytes);
-        }
-        self.by_route.get(&(route.socket, route.remote)).copied()
-    }
-
     pub(super) fn on_datagram(&mut self, now: Instant, route: Route, bytes: &[u8]) {
         if self.takes_stun(now, &route, bytes) {
             return;
         }
-        let Some(key) = self.session_of(&route, bytes) else { return };
+        if ice::is_stun(bytes) {
+            // A check names its session, and the transaction id of an answer does.
+            let key = match ice::requested_ufrag(bytes) {
+                Some(ufrag) => self.by_ufrag.get(ufrag).copied(),
+                None => ice::answered_tag(bytes),
+            };
+            if let Some(key) = key {
+                self.deliver(key, now, route, bytes);
+            }
+            return;
+        }
+        let claimants = self.claims.of(&(route.socket, route.remote));
+        let knows = |key: &u32| self.peers.get(key).is_some_and(|peer| peer.session.knows(bytes));
+        let known = claimants.clone().nth(1).and_then(|_| claimants.clone().find(knows));
+        for key in known.into_iter().chain(claimants.filter(|key| known != Some(*key))) {
+            if self.deliver(key, now, route, bytes) == Outcome::Accepted {
+                break;
+            }
+        }
+    }
+
+    /// Gives a datagram to a session that it may be of.
+    fn deliver(&mut self, key: u32, now: Instant, route: Route, bytes: &[u8]) -> Outcome {
+        let mut outcome = Outcome::Rejected;
         self.guarded(key, |engine| {
             let Some(peer) = engine.peers.get_mut(&key) else { return };
-            let outcome = peer.session.handle(now, route, bytes, &mut engine.out, &mut engine.events);
+            outcome = peer.session.handle(now, route, bytes, &mut engine.out, &mut engine.events);
             if outcome == Outcome::Accepted && ice::is_stun(bytes) {
-                let known = (route.socket, route.remote);
-                let listed = peer.routes.contains(&known);
-                if !listed {
-                    // A peer that moves a lot is known by its latest addresses.
-                    if peer.routes.len() >= MAX_ROUTES {
-                        let oldest = peer.routes.remove(0);
-                        if engine.by_route.get(&oldest) == Some(&key) {
-                            engine.by_route.remove(&oldest);
-                        }
-                    }
-                    peer.routes.push(known);
-                    if let Socket::Tcp(number) = route.socket {
-                        engine.wire.mark_known(number);
-                    }
-                }
-                // An address translator may give a dead session's address to this one: the latest proof counts.
-                engine.by_route.insert(known, key);
+                engine.claim(key, (route.socket, route.remote), now);
             }
             engine.wire.send(&mut engine.out);
             engine.handle_events(key, now);
         });
+        outcome
+    }
+
+    /// An authentic check came over this route: what follows it may be of the same session.
+    fn claim(&mut self, key: u32, from: From, now: Instant) {
+        let holds = |key: u32| self.peers.get(&key).is_some_and(|peer| holds(&peer.session, from, now));
+        if !self.claims.claim(from, key, holds) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&key).filter(|peer| !peer.routes.contains(&from)) else { return };
+        // A peer that moves a lot is known by its latest addresses.
+        if peer.routes.len() >= MAX_ROUTES {
+            self.claims.release(&peer.routes.remove(0), key);
+        }
+        peer.routes.push(from);
+        if let Socket::Tcp(number) = from.0 {
+            self.wire.mark_known(number);
+        }
     }
 
     pub(super) fn on_lost_socket(&mut self, socket: Socket, now: Instant) {
-        let lost: Vec<_> = self.by_route.iter().filter(|((s, _), _)| *s == socket).map(|(r, key)| (*r, *key)).collect();
-        for (route, key) in lost {
-            self.by_route.remove(&route);
+        let lost: Vec<_> = self.claims.over(socket).collect();
+        self.claims.forget(socket);
+        for (from, key) in lost {
             self.guarded(key, |engine| {
                 let Some(peer) = engine.peers.get_mut(&key) else { return };
-                peer.routes.retain(|known| *known != route);
+                peer.routes.retain(|known| *known != from);
                 peer.session.lost_socket(now, socket, &mut engine.out, &mut engine.events);
                 engine.wire.send(&mut engine.out);
                 engine.handle_events(key, now);
@@ -75,7 +91,7 @@ impl Engine {
 
     /// One of our own sockets is gone: no session may keep its number, another socket will have it.
     pub(super) fn on_unbound(&mut self, socket: Socket, now: Instant) {
-        self.by_route.retain(|(known, _), _| *known != socket);
+        self.claims.forget(socket);
         let keys: Vec<u32> = self.peers.keys().copied().collect();
         for key in keys {
             self.guarded(key, |engine| {
@@ -207,12 +223,10 @@ impl Engine {
         }
         self.by_id.remove(&peer.id);
         self.by_ufrag.retain(|_, owner| *owner != key);
-        for route in &peer.routes {
-            if self.by_route.get(route) != Some(&key) {
-                continue;
-            }
-            self.by_route.remove(route);
-            if let Socket::Tcp(number) = route.0 {
+        for from in &peer.routes {
+            if self.claims.release(from, key)
+                && let Socket::Tcp(number) = from.0
+            {
                 self.wire.close(number);
             }
         }
@@ -233,6 +247,13 @@ impl Engine {
         }
         self.leave(&peer, key, now);
     }
+}
+
+/// Can a session show that its peer is at this address? To ask with a forged one is easy, to answer needs what was sent
+/// there.
+fn holds(session: &Session, (socket, remote): From, now: Instant) -> bool {
+    let standing = session.standing(socket, remote);
+    standing.answered && standing.heard.is_some_and(|at| now.saturating_duration_since(at) < CLAIM_LASTS)
 }
 
 /// Ids are secrets that end a session; the log shows their beginning.

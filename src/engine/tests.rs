@@ -1,4 +1,7 @@
 //! The engine's own promises that no peer outside can provoke: faults stay with the session they happen in.
+mod client;
+mod forged;
+
 use super::*;
 use crate::config;
 use crate::rtc::session::Reason;
@@ -40,7 +43,7 @@ pub(super) fn view(engine: &mut Engine, stream: &str) -> Answer {
 
 pub(super) fn nothing_left(engine: &Engine) {
     assert!(
-        engine.peers.is_empty() && engine.by_id.is_empty() && engine.by_ufrag.is_empty() && engine.by_route.is_empty()
+        engine.peers.is_empty() && engine.by_id.is_empty() && engine.by_ufrag.is_empty() && engine.claims.is_empty()
     );
     assert!(engine.streams.values().all(|stream| stream.viewers.is_empty()));
 }

@@ -157,6 +157,14 @@ impl Ice {
         (self.checks_sent, self.answers)
     }
 
+    /// Did the peer answer over this way, and when did it last ask or answer there?
+    pub fn heard_over(&self, socket: Socket, remote: SocketAddr) -> (bool, Option<Instant>) {
+        let over = self.pairs.iter().filter(|pair| pair.route.socket == socket && pair.route.remote == remote);
+        over.fold((false, None), |(answered, heard), pair| {
+            (answered || pair.answered.is_some(), pair.heard().max(heard))
+        })
+    }
+
     pub fn pairs(&self) -> impl Iterator<Item = PairView> {
         self.pairs.iter().enumerate().map(|(index, pair)| PairView {
             route: pair.route,
@@ -218,6 +226,12 @@ impl Ice {
             tally: Tally::default(),
         });
         Some(self.pairs.len() - 1)
+    }
+
+    /// A check of the first pair, due or not.
+    #[cfg(test)]
+    pub fn check_again(&mut self, now: Instant, out: &mut Vec<Datagram>) {
+        self.check(0, now, out);
     }
 
     /// Takes a STUN message that came over `route`.

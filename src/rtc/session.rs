@@ -2,6 +2,7 @@
 //! Datagrams and time come in, datagrams and events go out.
 mod handshake;
 mod identity;
+mod incoming;
 mod keys;
 mod profiles;
 mod reason;
@@ -16,6 +17,7 @@ use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
 use rtc_dtls::endpoint::Endpoint;
 use rtc_shared::{TransportContext, TransportProtocol};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,15 @@ pub enum Event {
     Closed(Reason),
 }
 
+/// What a session can show for a way to its peer: whoever can forge a source address can ask, but not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The peer answered a check over it.
+    pub answered: bool,
+    /// Last authentic message over it, or packet of the peer's media over any.
+    pub heard: Option<Instant>,
+}
+
 pub struct Session {
     ice: Ice,
     dtls: Endpoint,
@@ -76,6 +87,8 @@ pub struct Session {
     early: Vec<Vec<u8>>,
     provider: Arc<dyn RTCCryptoProvider>,
     keys: Option<Keys>,
+    /// When the last authentic packet of media came.
+    media_came: Option<Instant>,
     state: State,
     since: Instant,
     dtls_retries: u32,
@@ -104,6 +117,7 @@ impl Session {
             early: Vec::new(),
             provider: identity.provider.clone(),
             keys: None,
+            media_came: None,
             state: State::Checking,
             since: now,
             dtls_retries: 0,
@@ -150,7 +164,19 @@ impl Session {
         }
     }
 
-    /// Takes a datagram of this session. `Rejected` means that it proves nothing about its sender.
+    /// Is a packet of media of an SSRC that this session had an authentic packet of?
+    pub fn knows(&self, bytes: &[u8]) -> bool {
+        let Some((keys, (rtcp, ssrc))) = self.keys.as_ref().zip(ssrc_of(bytes)) else { return false };
+        keys.incoming.knows(rtcp, ssrc)
+    }
+
+    /// What this session can show for a way to its peer.
+    pub fn standing(&self, socket: Socket, remote: SocketAddr) -> Standing {
+        let (answered, heard) = self.ice.heard_over(socket, remote);
+        Standing { answered, heard: heard.max(self.media_came) }
+    }
+
+    /// Takes a datagram that may be of this session. `Rejected` means that it proves nothing about its sender.
     pub fn handle(
         &mut self,
         now: Instant,
@@ -169,32 +195,28 @@ impl Session {
                 return outcome;
             }
             Some(20..=63) => self.dtls_datagram(now, bytes, out, events),
-            Some(128..=191) if bytes.len() >= 8 => self.media_datagram(now, bytes, events),
+            Some(128..=191) => return self.media_datagram(now, bytes, events),
             _ => {}
         }
-        Outcome::Accepted
+        Outcome::Rejected
     }
 
-    fn media_datagram(&mut self, now: Instant, bytes: &[u8], events: &mut Vec<Event>) {
-        let Some(keys) = &mut self.keys else { return };
-        // RFC 5761 section 4: 192..=223 in the second byte is RTCP.
-        let rtcp = (192..=223).contains(&bytes[1]);
-        let at = if rtcp { 4 } else { 8 };
-        let ssrc = bytes.get(at..at + 4).and_then(|ssrc| Some(u32::from_be_bytes(ssrc.try_into().ok()?)));
-        if !ssrc.is_some_and(|ssrc| keys.admits(rtcp, ssrc)) {
-            return;
-        }
+    fn media_datagram(&mut self, now: Instant, bytes: &[u8], events: &mut Vec<Event>) -> Outcome {
+        let Some((keys, (rtcp, ssrc))) = self.keys.as_mut().zip(ssrc_of(bytes)) else { return Outcome::Rejected };
+        let Some(plain) = keys.incoming.open(rtcp, ssrc, bytes, self.provider.crypto()) else {
+            return Outcome::Rejected;
+        };
+        self.media_came = Some(now);
         if rtcp {
-            if let Ok(plain) = keys.incoming.decrypt_rtcp(bytes) {
-                events.push(Event::Rtcp(plain));
-            }
-        } else if let Ok(plain) = keys.incoming.decrypt_rtp(bytes) {
+            events.push(Event::Rtcp(plain));
+        } else {
             // Whoever is sent media has to answer checks.
             if !keys.protect.is_used() {
                 self.ice.media_came(now);
             }
             events.push(Event::Rtp(plain));
         }
+        Outcome::Accepted
     }
 
     fn after_ice(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
@@ -276,4 +298,11 @@ impl Session {
             events.push(Event::Closed(reason));
         }
     }
+}
+
+/// Is a packet of media RTCP (RFC 5761 section 4: 192 to 223 in the second byte), and whose is it?
+fn ssrc_of(bytes: &[u8]) -> Option<(bool, u32)> {
+    let rtcp = (192..=223).contains(bytes.get(1)?);
+    let at = if rtcp { 4 } else { 8 };
+    Some((rtcp, u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)))
 }

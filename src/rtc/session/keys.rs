@@ -1,4 +1,5 @@
-//! The SRTP keys of a session, from its DTLS handshake (RFC 5764), and for which packets they are tried.
+//! The SRTP keys of a session, from its DTLS handshake (RFC 5764).
+use super::incoming::Incoming;
 use crate::rtc::srtp::Protect;
 use rtc_crypto::RTCCrypto;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
@@ -6,22 +7,13 @@ use rtc_dtls::state::State;
 use rtc_shared::error::Error as RtcError;
 use rtc_srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc_srtp::context::Context;
-use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
-
-/// Received packets that may be out of order before they count as replayed (RFC 3711 section 3.3.2 asks for 64 or more).
-const REPLAY_WINDOW: usize = 512;
-
-/// SSRCs of one peer, RTP and RTCP apart: audio, three video layers and their retransmissions need 14.
-pub(super) const MAX_SSRCS: usize = 64;
 
 /// What protects a session's packets.
 pub(super) struct Keys {
     pub protect: Protect,
     pub outgoing: Context,
-    pub incoming: Context,
-    /// What `incoming` keeps a state for.
-    pub(super) ssrcs: Vec<(bool, u32)>,
+    pub incoming: Incoming,
     pub gcm: bool,
 }
 
@@ -51,28 +43,9 @@ impl Keys {
                 .map_err(|e| e.to_string())?,
             outgoing: Context::new(&keys.local_master_key, &keys.local_master_salt, profile, None, None, crypto)
                 .map_err(failed)?,
-            incoming: Context::new(
-                &keys.remote_master_key,
-                &keys.remote_master_salt,
-                profile,
-                Some(srtp_replay_protection(REPLAY_WINDOW)),
-                Some(srtcp_replay_protection(REPLAY_WINDOW)),
-                crypto,
-            )
-            .map_err(failed)?,
-            ssrcs: Vec::new(),
+            incoming: Incoming::new(profile, &keys.remote_master_key, &keys.remote_master_salt, crypto)
+                .map_err(failed)?,
             gcm: !matches!(profile, ProtectionProfile::Aes128CmHmacSha1_80),
         })
-    }
-
-    /// May a packet of this SSRC be looked at? The library keeps a state for each, before it knows
-    /// whether the packet is authentic.
-    pub fn admits(&mut self, rtcp: bool, ssrc: u32) -> bool {
-        let known = self.ssrcs.contains(&(rtcp, ssrc));
-        if !known && self.ssrcs.len() < MAX_SSRCS {
-            self.ssrcs.push((rtcp, ssrc));
-            return true;
-        }
-        known
     }
 }
