@@ -195,6 +195,7 @@ impl Engine {
             connected: None,
             routes: Vec::new(),
             generation: 1,
+            restarted: None,
             report_due: now,
             wake: None,
             due: Some(now),

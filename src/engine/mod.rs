@@ -36,6 +36,7 @@ use crate::doctor::explain::Explainer;
 use crate::doctor::facts::Advertised;
 use crate::doctor::history::History;
 use crate::net::mdns::Mdns;
+use crate::net::pace::Pace;
 use crate::net::policy::Policy;
 use crate::net::route::{Datagram, Socket};
 use crate::net::servers::Servers;
@@ -76,6 +77,11 @@ const MAX_AT_ONCE: usize = 64;
 const MAX_BATCHES: usize = 16;
 /// Streams in all, so that an API client cannot fill the memory with names.
 const MAX_STREAMS: usize = 256;
+/// Checks that the relay sends to addresses which never answered, over all sessions: one in this time on average, some
+/// 15 kB a second, so that nobody makes a hammer of it by many offers …
+const STRANGER_CHECK_EACH: Duration = Duration::from_millis(10);
+/// … and so many at once: a page with many pictures begins that many sessions.
+const STRANGER_CHECKS_AT_ONCE: u32 = 64;
 /// The loop looks around at least this often.
 const IDLE: Duration = Duration::from_secs(30);
 /// Time that peers are given to hear of the end.
@@ -109,6 +115,8 @@ pub struct Engine {
     max_sessions: usize,
     /// Bytes that all rings together may hold.
     ring_budget: usize,
+    /// Checks of all sessions to addresses that never answered.
+    checks: Pace,
     public: Public,
     held: Held,
     outside: mpsc::Receiver<Outside>,
@@ -169,6 +177,7 @@ impl Engine {
             linger: config.relay.linger,
             max_sessions: config.relay.sessions,
             ring_budget: config.relay.buffer << 20,
+            checks: Pace::new(STRANGER_CHECK_EACH, STRANGER_CHECKS_AT_ONCE),
             public,
             held: Held::default(),
             outside,
@@ -321,7 +330,14 @@ impl Engine {
     fn tick_peer(&mut self, key: u32, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let woken = peer.wake.take_if(|at| *at <= now).is_some();
+        let strange = peer.session.ice().stranger_checks();
+        if !self.checks.is_ready(now) {
+            peer.session.ice_mut().put_strangers_off(now);
+        }
         peer.session.tick(now, &mut self.out, &mut self.events);
+        if peer.session.ice().stranger_checks() != strange {
+            self.checks.take(now);
+        }
         peer.report(now, self.ntp, &self.tracks, &mut self.out);
         peer.feedback(now, &mut self.out);
         self.wire.send(&mut self.out);

@@ -133,6 +133,8 @@ pub struct Peer {
     pub routes: Vec<(Socket, SocketAddr)>,
     /// ICE generation, for the entity tag.
     pub generation: u32,
+    /// When ICE was last restarted.
+    pub restarted: Option<Instant>,
     pub report_due: Instant,
     pub wake: Option<Instant>,
     /// [`Self::deadline`] as it was after the last step that concerned this peer.

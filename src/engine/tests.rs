@@ -1,4 +1,5 @@
 //! The engine's own promises that no peer outside can provoke: faults stay with the session they happen in.
+mod checks;
 mod client;
 mod forged;
 

@@ -8,10 +8,12 @@ use crate::net::candidate::{self, Place};
 use crate::rtc::ice::Credentials;
 use crate::stream::relay::{Error, ErrorKind, Trickle, Trickled};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Candidates of one peer that are looked at, over all of its messages.
 const MAX_REMOTE_CANDIDATES: usize = 32;
+/// ICE is restarted this often at most: each restart brings new addresses to check.
+const RESTART_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn peer_by_id(&self, id: &str) -> Result<&Peer, Error> {
@@ -43,6 +45,11 @@ impl Engine {
             peer.due = Some(now);
             return Ok(Trickled::Taken);
         };
+        let early = |at: Instant| now.saturating_duration_since(at) < RESTART_INTERVAL;
+        if peer.restarted.is_some_and(early) {
+            let message = "this session restarted ICE within the last second; try again in a second";
+            return Err(Error::new(ErrorKind::Full, message));
+        }
         let (mut relay, host) = (peer.relay, peer.origin.host);
         if relay.is_none() {
             relay = self.wire.relays.take(key, now);
@@ -59,6 +66,7 @@ impl Engine {
         fragment.push_str("a=end-of-candidates\r\n");
         peer.session.ice_mut().restart(fresh, Credentials { ufrag, pwd });
         peer.generation += 1;
+        peer.restarted = Some(now);
         peer.offered_candidates = 0;
         peer.remotes.clear();
         peer.hidden.clear();

@@ -8,6 +8,7 @@ pub mod listen;
 pub mod manual;
 pub mod mdns;
 pub mod places;
+pub mod pace;
 pub mod policy;
 pub mod reach;
 pub mod reflexive;

@@ -6,6 +6,7 @@ mod checks;
 mod pair;
 mod requests;
 mod selection;
+mod strangers;
 mod stun;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use strangers::Strangers;
 pub use stun::{answered_tag, is_stun, requested_ufrag};
 
 /// Pairs that one session checks; further ones are answered but not remembered.
@@ -76,6 +78,7 @@ pub struct Ice {
     seen: Vec<Seen>,
     checks_sent: u32,
     answers: u32,
+    strangers: Strangers,
 }
 
 impl Ice {
@@ -104,6 +107,7 @@ impl Ice {
             seen: Vec::new(),
             checks_sent: 0,
             answers: 0,
+            strangers: Strangers::default(),
         }
     }
 

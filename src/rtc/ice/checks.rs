@@ -1,7 +1,7 @@
 //! Our own checks: sent, repeated, and what their answers change (RFC 8445 sections 7.2 and 14).
-use super::pair::{Check, State};
+use super::pair::{Check, Pair, State};
 use super::selection::{CONSENT_INTERVAL, CONSENT_LOST, CONSENT_RETRY};
-use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY};
+use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY, strangers};
 use crate::net::route::{Datagram, Route};
 use rtc_stun::attributes::{
     ATTR_ERROR_CODE, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 /// First and longest wait for an answer to a check.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_millis(800);
-/// Checks to one pair before it counts as failed.
+/// The same where nothing was ever heard from.
+const LONGEST_STRANGE_RETRY: Duration = Duration::from_millis(1600);
+/// Checks to one pair that was heard of before it counts as failed.
 const MAX_CHECKS: u32 = 24;
 /// Unanswered checks of one pair whose answers still count: on a slow path they come after the next check went out.
 const MAX_OUTSTANDING: usize = 8;
@@ -20,16 +22,17 @@ const MAX_OUTSTANDING: usize = 8;
 impl Ice {
     /// When [`Self::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pairs
-            .iter()
-            .enumerate()
-            .filter(|(index, pair)| match pair.state {
-                State::Failed => false,
-                State::Succeeded => self.selected == Some(*index),
-                State::Waiting | State::InProgress => true,
-            })
-            .map(|(_, pair)| pair.due)
-            .min()
+        let known = self.pairs.iter().enumerate().filter(|(index, pair)| self.is_known(*index, pair));
+        known.map(|(_, pair)| pair.due).chain(self.stranger_due()).min()
+    }
+
+    /// A pair to be checked whose address answered before.
+    fn is_known(&self, index: usize, pair: &Pair) -> bool {
+        match pair.state {
+            State::Failed => false,
+            State::Succeeded => self.selected == Some(index),
+            State::Waiting | State::InProgress => pair.answered.is_some(),
+        }
     }
 
     /// Sends the checks and consent requests that are due.
@@ -37,15 +40,16 @@ impl Ice {
         for index in 0..self.pairs.len() {
             let selected = self.selected == Some(index);
             let pair = &mut self.pairs[index];
-            if pair.due > now || pair.state == State::Failed || (pair.state == State::Succeeded && !selected) {
-                continue;
-            }
-            if !selected && pair.checks >= MAX_CHECKS {
+            let most = if pair.heard().is_some() { MAX_CHECKS } else { strangers::MAX_CHECKS };
+            let checked = matches!(pair.state, State::Waiting | State::InProgress);
+            if checked && !selected && pair.due <= now && pair.checks >= most {
                 pair.state = State::Failed;
-                continue;
             }
-            self.check(index, now, out);
+            if self.pairs[index].due <= now && self.is_known(index, &self.pairs[index]) {
+                self.check(index, now, out);
+            }
         }
+        self.check_stranger(now, out);
         self.leave_silence(now);
     }
 
@@ -78,6 +82,9 @@ impl Ice {
         pair.due = now
             + match pair.state {
                 State::Succeeded if selected => CONSENT_RETRY,
+                _ if pair.heard().is_none() => {
+                    (FIRST_RETRY * (1 << (pair.checks - 1).min(8))).min(LONGEST_STRANGE_RETRY)
+                }
                 _ => (FIRST_RETRY * (1 << (pair.checks / 2).min(8))).min(LONGEST_RETRY),
             };
         if pair.state != State::Succeeded {

@@ -146,7 +146,10 @@ fn several_checks_that_meet_one_conflict_leave_the_role_once() {
         net.a.add_remote(net.now, Socket::Udp(0), SocketAddr::from(([10, 0, 0, 2], port)), 1);
     }
     (net.a.tie_breaker, net.b.tie_breaker) = (1, 2);
-    net.a.tick(net.now, &mut out);
+    for _ in 0..2 {
+        net.a.tick(net.now, &mut out);
+        net.now += Duration::from_millis(50);
+    }
     assert_eq!(out.len(), 2);
     for datagram in out {
         let mut answers = Vec::new();
@@ -241,4 +244,28 @@ fn a_check_ends_with_the_fingerprint_that_others_expect() {
     let mut message = Message { raw: out.first().unwrap().bytes.to_vec(), ..Default::default() };
     message.decode().unwrap();
     rtc_stun::fingerprint::FINGERPRINT.check(&message).unwrap();
+}
+
+#[test]
+fn checks_to_strangers_keep_their_distance_and_one_that_was_asked_for_comes_first() {
+    let mut net = Net::new(true, false, |_| false);
+    for port in 1..=6 {
+        net.b.add_remote(net.now, Socket::Udp(0), SocketAddr::from(([10, 0, 0, 3], port)), u32::from(port));
+    }
+    let mut out = Vec::new();
+    net.b.tick(net.now, &mut out);
+    net.b.tick(net.now, &mut out);
+    let to = |out: &[Datagram]| out.iter().map(|datagram| datagram.route.remote.port()).collect::<Vec<_>>();
+    assert_eq!(to(&out), [6], "one at once, of the highest priority");
+    assert_eq!(net.b.deadline(), Some(net.now + strangers::INTERVAL));
+    net.a.add_remote(net.now, Socket::Udp(0), address("10.0.0.2:8555"), 1);
+    let (mut checks, mut answers) = (Vec::new(), Vec::new());
+    net.a.tick(net.now, &mut checks);
+    net.b.handle(net.now, route("10.0.0.3:2"), &checks[0].bytes, &mut answers);
+    assert_eq!(to(&answers), [2, 2], "the answer and a check at once");
+    for _ in 0..2 {
+        net.now += strangers::INTERVAL;
+        net.b.tick(net.now, &mut out);
+    }
+    assert_eq!(to(&out), [6, 2, 5], "it is repeated before those that nobody asked from");
 }
