@@ -106,6 +106,20 @@ def test_with_append_the_second_waits_and_follows_and_viewers_see_it_without_doi
     assert one != two
 
 
+def test_nobody_takes_the_place_of_a_camera_by_any_door_and_everybody_is_told_which_line_would_let_them(porthole, page):
+    relay = porthole({"door": {"url": "test:", "policy": "reject"}})
+    location = watch(page, relay)
+    sentence = 'nobody may publish to this stream, its configuration gives it a source; "publish: true" beside its url lets them'
+    for door in ("/door/whip", "/api/webrtc?dst=door"):
+        status, _, text = relay.ask("POST", door, OFFER, {"Content-Type": "application/sdp"})
+        assert (status, text.strip()) == (403, sentence), door
+    assert page.evaluate(BY_SOCKET, {"base": relay.url, "sdp": OFFER}) == {"type": "error", "value": f"webrtc/offer: {sentence}"}
+    assert_still_watching(page, location)
+    page.goto(f"{relay.url}/publish.html?dst=door&media=camera")
+    until(page, "porthole.state === 'failed'", 10000)
+    assert shown(page) == ("not sending", sentence)
+
+
 def test_a_policy_that_is_none_is_named_with_its_place(tmp_path):
     (tmp_path / "porthole.yaml").write_text("streams:\n  door:\n    policy: queue\n")
     check = subprocess.run([BINARY, "check", "porthole.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 //! One stream changed in the text of a configuration: its entry changes, every other line stays as it was written.
 use super::load::{MAX_FILE, quoted};
 use super::text::BYTE_ORDER_MARK;
-use super::{Error, PublisherPolicy, Stream, place, yaml};
+use super::{Error, PublisherPolicy, Publishers, Stream, place, yaml};
 use serde_yaml::Value;
 use std::collections::BTreeMap;
 
@@ -168,7 +168,8 @@ impl<'t> Lines<'t> {
     }
 
     fn entry(&self, indent: &str, name: &str, stream: &Stream) -> String {
-        if stream.policy == PublisherPolicy::default() {
+        let Publishers { policy, allowed } = stream.publishers;
+        if policy == PublisherPolicy::default() && allowed.is_none() {
             return self.sources(indent, name, &stream.sources);
         }
         let (end, inner) = (self.end, format!("{indent}{INDENT}"));
@@ -176,7 +177,12 @@ impl<'t> Lines<'t> {
             true => String::new(),
             false => self.sources(&inner, "url", &stream.sources),
         };
-        format!("{indent}{}:{end}{sources}{inner}policy: {}{end}", scalar(name), stream.policy.name())
+        let policy = match policy == PublisherPolicy::default() {
+            true => String::new(),
+            false => format!("{inner}policy: {}{end}", policy.name()),
+        };
+        let publish = allowed.map(|allowed| format!("{inner}publish: {allowed}{end}")).unwrap_or_default();
+        format!("{indent}{}:{end}{sources}{policy}{publish}", scalar(name))
     }
 
     fn sources(&self, indent: &str, name: &str, sources: &[String]) -> String {
@@ -288,6 +294,10 @@ log: {level: info}
         assert_eq!(put(&old, "door", &["v"]), text("    url: v\n    policy: append\n"));
         assert_eq!(put(&old, "door", &["v", "w"]), text("    url:\n      - v\n      - w\n    policy: append\n"));
         assert_eq!(put(&old, "door", &[]), text("    policy: append\n"));
+        let open = text("    url: x\n    publish: true   # the studio\n    policy: reject\n");
+        assert_eq!(put(&open, "door", &["v"]), text("    url: v\n    policy: reject\n    publish: true\n"));
+        let closed = text("    publish: false\n");
+        assert_eq!(put(&closed, "door", &["v"]), text("    url: v\n    publish: false\n"));
         assert_eq!(put(&old, "hall", &["z"]), old.replace("hall: x", "hall: z"));
         assert_eq!(put(&old, "door", &["test:"]), old);
         assert_eq!(edit(&old, "door", None).unwrap(), "streams:\n  hall: x\n");

@@ -73,10 +73,18 @@ pub struct Config {
 pub struct Stream {
     /// In the order of preference; without any the stream waits for a publisher.
     pub sources: Vec<String>,
+    pub publishers: Publishers,
+}
+
+/// Who may publish to a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Publishers {
+    /// `publish`: may anybody? Default `None`: where the stream has no source.
+    pub allowed: Option<bool>,
     pub policy: PublisherPolicy,
 }
 
-/// `policy` of a stream: what becomes of somebody who publishes to it while somebody else does.
+/// `policy` of a stream: what becomes of somebody who publishes to it while somebody else does, or its source is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PublisherPolicy {
     /// They take the place of the one who does.

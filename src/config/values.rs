@@ -354,7 +354,7 @@ impl FromText for PolicyWord {
 }
 
 /// The keys of a stream that is written as a map.
-pub(super) const STREAM_KEYS: &[&str] = &["url", "policy"];
+pub(super) const STREAM_KEYS: &[&str] = &["url", "policy", "publish"];
 
 /// Sources like [`Words`], or a map of [`STREAM_KEYS`].
 impl<'de> Deserialize<'de> for Stream {
@@ -385,9 +385,10 @@ impl<'de> Deserialize<'de> for Stream {
                     match key.as_str() {
                         "url" => stream.sources = map.next_value::<Words>()?.0,
                         "policy" => {
-                            stream.policy =
+                            stream.publishers.policy =
                                 map.next_value::<Option<PolicyWord>>()?.map(|word| word.0).unwrap_or_default();
                         }
+                        "publish" => stream.publishers.allowed = map.next_value()?,
                         // It was warned about.
                         _ => drop(map.next_value::<de::IgnoredAny>()?),
                     }
@@ -406,6 +407,7 @@ pub(super) struct Networks(pub Vec<Network>);
 
 #[cfg(test)]
 mod tests {
+    use super::super::Publishers;
     use super::*;
 
     fn reads<T: de::DeserializeOwned>(yaml: &str) -> Option<T> {
@@ -455,8 +457,12 @@ mod tests {
 
     #[test]
     fn a_stream_is_a_string_a_list_nothing_or_a_map() {
-        let stream =
-            |words: &[&str], policy| Some(Stream { sources: words.iter().map(|w| (*w).to_owned()).collect(), policy });
+        let stream = |words: &[&str], policy| {
+            Some(Stream {
+                sources: words.iter().map(|w| (*w).to_owned()).collect(),
+                publishers: Publishers { policy, allowed: None },
+            })
+        };
         let list = |words| stream(words, PublisherPolicy::Replace);
         assert_eq!(reads("'test:'"), list(&["test:"]));
         assert_eq!(reads("['test:', rtsp://a]"), list(&["test:", "rtsp://a"]));
@@ -465,7 +471,10 @@ mod tests {
         assert_eq!(reads("{url: [rtsp://a, rtsp://b], policy: }"), list(&["rtsp://a", "rtsp://b"]));
         assert_eq!(reads("{policy: append}"), stream(&[], PublisherPolicy::Append));
         assert_eq!(reads("{policy: reject, url: 'test:'}"), stream(&["test:"], PublisherPolicy::Reject));
-        for bad in ["[[1]]", "{policy: queue}", "{policy: [append]}", "{url: {a: b}}"] {
+        let allowed = |yaml: &str| reads::<Stream>(yaml).map(|stream| stream.publishers.allowed);
+        assert_eq!(allowed("{publish: true, url: 'test:'}"), Some(Some(true)));
+        assert_eq!((allowed("{publish: false}"), allowed("{publish: }")), (Some(Some(false)), Some(None)));
+        for bad in ["[[1]]", "{policy: queue}", "{publish: sometimes}", "{policy: [append]}", "{url: {a: b}}"] {
             assert_eq!(reads::<Stream>(bad), None, "{bad}");
         }
     }

@@ -29,8 +29,8 @@ impl Engine {
             Command::MayPut { name, sources, scope, reply } => {
                 drop(reply.send(self.may_put(&name, &sources, scope)));
             }
-            Command::PutStream { name, sources, scope, policy, reply } => {
-                drop(reply.send(self.put_stream(&name, sources, scope, policy, now)));
+            Command::PutStream { name, sources, scope, publishers, reply } => {
+                drop(reply.send(self.put_stream(&name, sources, scope, publishers, now)));
             }
             Command::DeleteStream { name, reply } => {
                 self.delete_stream(&name, now);

@@ -3,7 +3,7 @@ use super::peer::Peer;
 use super::producer::Producer;
 use super::streams::{Stream, WAITING_DEADLINE, Waiting, Wish};
 use super::{Engine, MAX_STREAMS, stream_not_found, talk};
-use crate::config::PublisherPolicy;
+use crate::config::Publishers;
 use crate::media::codec::Codec;
 use crate::net::scope::Scope;
 use crate::source::{self, ProducerId, exclusive, public_url};
@@ -288,18 +288,20 @@ impl Engine {
         Err(Error::new(ErrorKind::Full, format!("there are {MAX_STREAMS} streams already; delete one first")))
     }
 
-    /// `scope`: where sources that are new may lead. Without a policy a stream that there is keeps its own.
+    /// `scope`: where sources that are new may lead. Without rules for
+    /// publishers a stream that there is keeps its own.
     pub(super) fn put_stream(
         &mut self,
         name: &str,
         sources: Vec<String>,
         scope: Scope,
-        policy: Option<PublisherPolicy>,
+        publishers: Option<Publishers>,
         now: Instant,
     ) -> Result<(), Error> {
         self.may_put(name, &sources, scope)?;
         let stream = self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(name, Vec::new()));
-        stream.policy = policy.unwrap_or(if stream.deleted { PublisherPolicy::default() } else { stream.policy });
+        stream.publishers =
+            publishers.unwrap_or(if stream.deleted { Publishers::default() } else { stream.publishers });
         stream.deleted = false;
         if stream.sources().eq(sources.iter().map(String::as_str)) {
             return Ok(());

@@ -153,10 +153,10 @@ impl Engine {
         wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), messages);
         wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
         let public = Public::new(&servers, inputs, Instant::now());
-        let streams = config
-            .streams
-            .iter()
-            .map(|(name, stream)| Stream { policy: stream.policy, ..Stream::new(name, stream.sources.clone()) });
+        let streams = config.streams.iter().map(|(name, stream)| Stream {
+            publishers: stream.publishers,
+            ..Stream::new(name, stream.sources.clone())
+        });
         Ok(Self {
             identity,
             surroundings,

@@ -1,8 +1,9 @@
-//! Who publishes to a stream when several want to: its policy decides between the one who does and the one who comes.
+//! Who publishes to a stream: nobody where it has a source, unless its configuration lets them; and when several want to,
+//! its policy decides between the one who does and the one who comes.
 use super::Engine;
 use super::producer::Producer;
 use super::track::Track;
-use crate::config::PublisherPolicy;
+use crate::config::{PublisherPolicy, Publishers};
 use crate::media::codec::Kind;
 use crate::rtc::session::Reason;
 use crate::stream::relay::{Error, ErrorKind};
@@ -24,14 +25,26 @@ impl Engine {
     /// # Errors
     /// A sentence that says why not.
     pub(super) fn admit_publisher(&self, name: &str) -> Result<(), Error> {
-        let taken = self.streams.get(name).filter(|stream| stream.publisher.is_some());
-        let refusal = match taken {
-            Some(stream) if stream.policy == PublisherPolicy::Reject => {
+        let Some(stream) = self.streams.get(name) else { return Ok(()) };
+        let Publishers { allowed, policy } = stream.publishers;
+        let sourced = !stream.producers.is_empty();
+        if !allowed.unwrap_or(!sourced) {
+            let why = if allowed.is_some() { "says so" } else { "gives it a source" };
+            let message = format!(
+                "nobody may publish to this stream, its configuration {why}; \"publish: true\" beside its url lets them"
+            );
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        let refusal = match (&stream.publisher, policy) {
+            (Some(_), PublisherPolicy::Reject) => {
                 "somebody else publishes to this stream, and its policy is reject: try again when they have stopped"
                     .to_owned()
             }
-            Some(stream) if stream.policy == PublisherPolicy::Append && stream.queue.len() >= MAX_QUEUED => {
+            (Some(_), PublisherPolicy::Append) if stream.queue.len() >= MAX_QUEUED => {
                 format!("somebody else publishes to this stream, and {MAX_QUEUED} more wait for their turn already")
+            }
+            (None, PublisherPolicy::Reject | PublisherPolicy::Append) if stream.is_live() => {
+                format!("this stream's source is there, and its policy is {}: try again when it is down", policy.name())
             }
             _ => return Ok(()),
         };
@@ -49,7 +62,7 @@ impl Engine {
             return self.remove_peer(key, Reason::TurnedAway);
         }
         let Some(stream) = self.streams.get_mut(&name) else { return };
-        if stream.publisher.is_some() && stream.policy == PublisherPolicy::Append {
+        if stream.publisher.is_some() && stream.publishers.policy == PublisherPolicy::Append {
             let tracks = tracks.into_iter().filter_map(|track| Some((track, self.tracks.remove(&track)?))).collect();
             stream.queue.push(Queued { key, tracks });
             log::info!(target: "streams", "publisher waits for its turn stream={name:?} before_it={}", stream.queue.len());
@@ -202,12 +215,61 @@ mod tests {
     async fn a_stream_keeps_its_policy_until_the_configuration_says_another() {
         let mut engine = engine("{door: {policy: append}}");
         let now = Instant::now();
+        let rules = |policy| Publishers { policy, allowed: None };
         engine.put_stream("door", vec!["test:".into()], Scope::Any, None, now).unwrap();
-        assert_eq!(engine.streams["door"].policy, PublisherPolicy::Append);
-        engine.put_stream("door", vec!["test:".into()], Scope::Any, Some(PublisherPolicy::Reject), now).unwrap();
-        assert_eq!(engine.streams["door"].policy, PublisherPolicy::Reject);
+        assert_eq!(engine.streams["door"].publishers, rules(PublisherPolicy::Append));
+        engine.put_stream("door", vec!["test:".into()], Scope::Any, Some(rules(PublisherPolicy::Reject)), now).unwrap();
+        assert_eq!(engine.streams["door"].publishers, rules(PublisherPolicy::Reject));
         engine.delete_stream("door", now);
         engine.put_stream("door", vec![], Scope::Any, None, now).unwrap();
-        assert_eq!(engine.streams["door"].policy, PublisherPolicy::Replace);
+        assert_eq!(engine.streams["door"].publishers, Publishers::default());
+    }
+
+    fn refused(engine: &mut Engine) -> (ErrorKind, String) {
+        let error = ask(engine).unwrap_err();
+        (error.kind, error.message)
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_the_place_of_a_camera_unless_the_configuration_lets_them() {
+        for rules in ["", ", policy: replace", ", policy: reject", ", policy: append", ", publish: false"] {
+            let mut engine = engine(&format!("{{door: {{url: 'test:'{rules}}}}}"));
+            let (kind, why) = refused(&mut engine);
+            assert_eq!(
+                (kind, why.contains("\"publish: true\" beside its url")),
+                (ErrorKind::Forbidden, true),
+                "{rules}"
+            );
+            // By the door of viewers, too, where the offer's directions decide.
+            let (reply, mut answer) = oneshot::channel();
+            let sends = Offer { sdp: PUBLISHER.replace("sendrecv", "sendonly"), ..offer("door", Intent::FromOffer) };
+            engine.on_offer(sends, reply, Instant::now());
+            assert_eq!(answer.try_recv().unwrap().unwrap_err().kind, ErrorKind::Forbidden);
+            nothing_left(&engine);
+        }
+        let mut engine = engine("{door: {publish: false}}");
+        assert_eq!(refused(&mut engine).0, ErrorKind::Forbidden, "nor where there is none");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_there_keeps_its_place_unless_the_policy_is_replace() {
+        for (policy, taken) in [("replace", true), ("reject", false), ("append", false)] {
+            let mut engine = engine(&format!("{{door: {{url: 'test:', publish: true, policy: {policy}}}}}"));
+            let early = ask(&mut engine).expect("the source is not running").id;
+            let early = engine.by_id[&early];
+            engine.want("door", Instant::now());
+            let (producer, event) = engine.sources.1.recv().await.unwrap();
+            engine.on_source(producer, event);
+            assert!(engine.streams["door"].is_live());
+            match taken {
+                true => drop(publish(&mut engine)),
+                false => {
+                    let (kind, why) = refused(&mut engine);
+                    assert_eq!((kind, why.contains("source is there")), (ErrorKind::Conflict, true), "{policy}");
+                }
+            }
+            engine.on_publisher(early, Instant::now());
+            assert_eq!(publishing(&engine).is_some(), taken, "{policy}: nor one that was let in before it was there");
+        }
     }
 }

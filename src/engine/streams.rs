@@ -1,7 +1,7 @@
 //! A stream in the engine: its sources and publisher, who watches, and who waits.
 use super::producer::Producer;
 use super::publishers::Queued;
-use crate::config::PublisherPolicy;
+use crate::config::Publishers;
 use crate::media::codec::{Codec, Kind};
 use crate::net::scope::Scope;
 use crate::stream::floor::Floor;
@@ -71,7 +71,7 @@ pub struct Stream {
     pub publisher: Option<(u32, Vec<u32>)>,
     /// Publishers that wait until those before them have left.
     pub queue: Vec<Queued>,
-    pub policy: PublisherPolicy,
+    pub publishers: Publishers,
     /// Sessions that watch.
     pub viewers: Vec<u32>,
     /// Which of them may speak.

@@ -20,6 +20,7 @@ fn status(kind: ErrorKind, door: Door) -> u16 {
         (ErrorKind::SourceFailed, Door::Compat) => 500,
         (ErrorKind::SourceFailed, Door::Strict) => 502,
         (ErrorKind::Conflict, _) => 409,
+        (ErrorKind::Forbidden, _) => 403,
         (ErrorKind::Unprocessable, _) => 422,
         (ErrorKind::PreconditionFailed, _) => 412,
         (ErrorKind::Full, _) => 503,

@@ -1,6 +1,6 @@
 //! The door between the front (HTTP, WebSocket) and the engine: questions go in, answers come out.
 //! All streams and sessions live on the engine's thread; nothing here locks.
-use crate::config::{PublisherPolicy, Stream};
+use crate::config::{Publishers, Stream};
 use crate::net::scope::Scope;
 use crate::rtc::sdp::{self, Remote, SdpError};
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub enum ErrorKind {
     SourceFailed,
     /// Somebody else has the place that the caller wants.
     Conflict,
+    /// The configuration does not let anybody do this.
+    Forbidden,
     /// Understood, but not something that this relay does (an ICE restart where trickle is meant, …).
     Unprocessable,
     /// A precondition (`If-Match`) names another version of the session.
@@ -211,12 +213,12 @@ pub enum Command {
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Creates or replaces a stream (sources already checked by the front); `scope` says where those that are new may lead.
-    /// Without a policy it keeps its own.
+    /// Without rules for publishers it keeps its own.
     PutStream {
         name: String,
         sources: Vec<String>,
         scope: Scope,
-        policy: Option<PublisherPolicy>,
+        publishers: Option<Publishers>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
     DeleteStream {
@@ -327,13 +329,13 @@ impl Relay {
 
     /// Makes or changes a stream at somebody's wish; `scope` says where sources that are new may lead.
     pub async fn put_stream(&self, name: &str, sources: Vec<String>, scope: Scope) -> Result<(), Error> {
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, policy: None, reply }).await
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, publishers: None, reply }).await
     }
 
     /// Makes a stream what the configuration says.
     pub async fn set_stream(&self, name: &str, stream: Stream) -> Result<(), Error> {
-        let (Stream { sources, policy }, scope) = (stream, Scope::Any);
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, policy: Some(policy), reply })
+        let (Stream { sources, publishers }, scope) = (stream, Scope::Any);
+        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, publishers: Some(publishers), reply })
             .await
     }
 

@@ -52,7 +52,9 @@ impl Reason {
             Reason::ClosedByPeer => "the peer closed the connection",
             Reason::ClosedByUs => "closed on request",
             Reason::Replaced => "somebody else publishes to this stream now and has taken this one's place",
-            Reason::TurnedAway => "somebody else publishes to this stream, and its policy lets nobody take their place",
+            Reason::TurnedAway => {
+                "somebody else publishes to this stream or its source is there, and its policy lets nobody take the place"
+            }
             Reason::Fault => "an internal fault ended this session; others are not affected",
         }
     }
