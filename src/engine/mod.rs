@@ -3,6 +3,7 @@
 //! nothing here locks or waits for one peer.
 mod answers;
 mod claims;
+mod clients;
 mod commands;
 mod examine;
 mod fanout;

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Sessions from one address that have not connected yet: one client must not use up everybody's.
-const MAX_UNFINISHED_FROM_ONE: usize = 24;
 /// A source that is tried again within this time is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -73,20 +71,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let remote = offer.sdp.offer()?;
-        if self.peers.len() >= self.max_sessions {
-            let message = format!("all {} sessions are in use; close one, or raise relay.sessions", self.max_sessions);
-            return Err(Error::new(ErrorKind::Full, message));
-        }
-        let unfinished =
-            self.peers.values().filter(|p| p.connected.is_none() && p.origin.remote.ip() == offer.remote.ip());
-        // A proxy on this machine speaks for everybody.
-        if !offer.remote.ip().is_loopback() && unfinished.count() >= MAX_UNFINISHED_FROM_ONE {
-            let message = format!(
-                "{} already has {MAX_UNFINISHED_FROM_ONE} sessions that never connected; wait 15 s",
-                offer.remote.ip()
-            );
-            return Err(Error::new(ErrorKind::Full, message));
-        }
+        self.admit_client(offer.format, offer.remote.ip())?;
         let side = match offer.intent {
             Intent::View => Side::Viewer,
             Intent::Publish => Side::Publisher,

@@ -1,5 +1,6 @@
 //! One host candidate as peers are told of it (RFC 8839 section 5.1, RFC 6544 section 4.5).
 use crate::config::Network;
+use crate::net::host;
 use crate::net::mdns::message;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -89,8 +90,7 @@ fn read_fields(line: &str, wanted: Protocol) -> Option<(Place, u32)> {
     let host = fields.next()?;
     let port = fields.next()?.parse().ok().filter(|port| *port != 0)?;
     let place = match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => return None,
-        Ok(ip) => Place::Address(SocketAddr::new(ip.to_canonical(), port)),
+        Ok(ip) => Place::Address(SocketAddr::new(host::of_one(ip)?, port)),
         Err(_) => Place::Name(message::hidden(host)?, port),
     };
     Some((place, priority))
@@ -161,6 +161,8 @@ mod tests {
             "candidate:1 2 udp 2122 192.168.1.5 5000 typ host",
             "candidate:1 1 tcp 2122 192.168.1.5 9 typ host tcptype active",
             "candidate:1 1 udp 2122 0.0.0.0 5000 typ host",
+            "candidate:1 1 udp 2122 ::ffff:0.0.0.0 5000 typ host",
+            "candidate:1 1 udp 2122 ::ffff:239.7.7.7 5000 typ host",
             "candidate:1 1 udp 2122 192.168.1.5 0 typ host",
             "candidate:1 1 udp",
             "",

@@ -1,5 +1,6 @@
 //! Entries of `webrtc.candidates`: addresses that peers are told besides the discovered ones.
 use super::candidate::Protocol;
+use super::host;
 use super::listen::digits;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -58,7 +59,7 @@ impl Manual {
             None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         };
         match address {
-            Some(ip) if ip.is_unspecified() || ip.is_multicast() => Err("nobody can connect to this address".into()),
+            Some(ip) if host::of_one(ip).is_none() => Err("nobody can connect to this address".into()),
             Some(ip) => Ok(Place::Address(SocketAddr::new(ip, port))),
             None if is_name(host) => Ok(Place::Name(host.to_ascii_lowercase(), port)),
             None => Err("before the port stands neither an address, nor a name, nor \"stun\"".into()),

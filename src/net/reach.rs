@@ -181,7 +181,7 @@ pub async fn open(place: &Place, trust: Trust, scope: Scope) -> Result<Connectio
 
 /// Of this machine or of a local network: loopback, private (RFC 1918), link-local, unique-local.
 pub fn is_local(ip: IpAddr) -> bool {
-    match ip {
+    match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip == Ipv6Addr::LOCALHOST || ip.is_unicast_link_local() || ip.is_unique_local(),
     }

@@ -1,6 +1,7 @@
 //! Names of STUN and TURN servers, and names among `webrtc.candidates`. The latter are looked up in the background, since
 //! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
 //! known the name is left out.
+use super::host;
 use super::scope::Scope;
 use super::servers::Uri;
 use std::collections::BTreeMap;
@@ -100,8 +101,7 @@ async fn keep(name: String, answers: watch::Sender<Arc<Answers>>) {
 
 /// Each address once, IPv4 first, in an order that does not change when a server rotates its answers.
 fn choose(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let mut list: Vec<IpAddr> =
-        addresses.map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast()).collect();
+    let mut list: Vec<IpAddr> = addresses.filter_map(host::of_one).collect();
     list.sort();
     list.dedup();
     list.truncate(MAX_ADDRESSES);

@@ -1,5 +1,6 @@
 //! STUN messages as clients of servers need them (RFC 8489): written, read, signed, and sent again until there is an
 //! answer. ICE's own checks are in `rtc::ice`. Whatever comes from the network reads as a value or as `None`.
+use crate::net::host;
 use crate::rtc::digest::{Digest, MAC};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -228,7 +229,7 @@ fn address(value: &[u8]) -> Option<SocketAddr> {
         (2, ip) => Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?).into(),
         _ => return None,
     };
-    (port != 0 && !ip.is_unspecified() && !ip.is_multicast()).then_some(SocketAddr::new(ip.to_canonical(), port))
+    (port != 0).then_some(SocketAddr::new(host::of_one(ip)?, port))
 }
 
 /// A Binding request to a server (RFC 8489 section 7.3.1): the answer tells how the sender is seen from there.

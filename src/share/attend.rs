@@ -2,16 +2,17 @@
 use super::book::{Book, State, Tracker};
 use super::desk::{Arrival, Heard};
 use super::tracker;
+use crate::net::candidate;
 use crate::net::reach::{Connection, Place};
 use crate::net::scope::Scope;
 use crate::net::sparing::Sparing;
 use crate::net::tls::Trust;
 use crate::net::websocket;
-use crate::stream::relay::{Offer, Relay};
+use crate::stream::relay::{BY_SHARE_LINK, Offer, Relay};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::{SinkExt, StreamExt};
 use ring::rand::{SecureRandom, SystemRandom};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
@@ -196,7 +197,7 @@ async fn answered(relay: Relay, arrival: Arrival, tracker: SocketAddr, peer: Str
         intent: arrival.intent,
         sdp: arrival.sdp.as_str().into(),
         layer: None,
-        format: "webtorrent",
+        format: BY_SHARE_LINK,
         // complete descriptions both ways, as there
         protocol: "http",
         user_agent: format!("share link {}", share.name),
@@ -211,13 +212,12 @@ async fn answered(relay: Relay, arrival: Arrival, tracker: SocketAddr, peer: Str
     }
 }
 
-/// Where the visitor is, as its offer says: the address that a STUN server saw, else its own.
+/// Where the visitor is, as its offer says: the address that a STUN server saw, else its own. It may say what it likes,
+/// but is not this machine.
 fn visitor(sdp: &str) -> Option<SocketAddr> {
     let candidates = sdp.lines().filter_map(|line| {
-        let mut words = line.strip_prefix("a=candidate:")?.split_ascii_whitespace();
-        let ip: IpAddr = words.nth(4)?.parse().ok()?;
-        let port: u16 = words.next()?.parse().ok()?;
-        Some((words.nth(1) != Some("srflx"), SocketAddr::new(ip, port)))
+        let (address, _) = candidate::read(line).filter(|(address, _)| !address.ip().is_loopback())?;
+        Some((!line.contains(" typ srflx"), address))
     });
     candidates.min_by_key(|(is_own, _)| *is_own).map(|(_, address)| address)
 }
@@ -238,6 +238,9 @@ mod tests {
         let at = |sdp: &str| visitor(sdp).map(|address| address.to_string());
         assert_eq!(at(&format!("v=0\r\n{hidden}{host}{seen}")).as_deref(), Some("203.0.113.9:40001"));
         assert_eq!(at(&format!("v=0\r\n{hidden}{host}")).as_deref(), Some("192.168.7.3:40000"));
+        for here in ["127.0.0.1", "::ffff:127.0.0.1", "::1", "0.0.0.0", "::ffff:224.0.0.1"] {
+            assert_eq!(at(&host.replace("192.168.7.3", here)), None, "{here} is no visitor");
+        }
         assert_eq!(at(&format!("{hidden}a=candidate:\r\na=candidate:1 1 udp\r\n")), None);
     }
 

@@ -96,6 +96,9 @@ impl Description {
     }
 }
 
+/// [`Offer::format`] of visitors by share links.
+pub const BY_SHARE_LINK: &str = "webtorrent";
+
 /// An offer that came in by any door.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -109,7 +112,7 @@ pub struct Offer {
     /// `http` or `ws`.
     pub protocol: &'static str,
     pub user_agent: String,
-    /// Peer of the HTTP connection.
+    /// Peer of the HTTP connection; of a visitor by share link what it says itself.
     pub remote: SocketAddr,
     /// The literal address in the `Host` header, by which the client called us.
     pub host: Option<IpAddr>,
@@ -335,8 +338,14 @@ impl Relay {
     /// Makes a stream what the configuration says.
     pub async fn set_stream(&self, name: &str, stream: Stream) -> Result<(), Error> {
         let (Stream { sources, publishers }, scope) = (stream, Scope::Any);
-        self.ask(|reply| Command::PutStream { name: name.to_owned(), sources, scope, publishers: Some(publishers), reply })
-            .await
+        self.ask(|reply| Command::PutStream {
+            name: name.to_owned(),
+            sources,
+            scope,
+            publishers: Some(publishers),
+            reply,
+        })
+        .await
     }
 
     pub async fn delete_stream(&self, name: &str) -> Result<(), Error> {

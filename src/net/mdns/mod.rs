@@ -3,6 +3,7 @@
 pub mod message;
 mod questions;
 
+use super::host;
 use message::Family;
 use questions::{MAX_NAMES, Questions};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -98,9 +99,7 @@ async fn serve<E>(
 fn known(questions: &mut Questions, bytes: &[u8]) -> Vec<(String, Vec<IpAddr>)> {
     let mut known: Vec<(String, Vec<IpAddr>)> = Vec::new();
     for (name, ip) in message::answers(bytes) {
-        if ip.is_unspecified() || ip.is_multicast() {
-            continue;
-        }
+        let Some(ip) = host::of_one(ip) else { continue };
         match known.iter_mut().find(|(other, _)| *other == name) {
             Some((_, addresses)) if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) => addresses.push(ip),
             Some(_) => {}

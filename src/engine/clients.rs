@@ -1,0 +1,153 @@
+//! Whom a session counts for, and how many one client may have: it must not use up everybody's.
+use super::Engine;
+use super::streams::Waiting;
+use crate::net::places;
+use crate::stream::relay::{BY_SHARE_LINK, Error, ErrorKind};
+use std::fmt;
+use std::net::IpAddr;
+
+/// One client may have this part of all sessions, …
+const SHARE: usize = 4;
+/// … or so many where that is less: the pictures of a page that shows all of a small house.
+const LEAST: usize = 8;
+/// Sessions of one client that have not connected yet.
+const MAX_UNFINISHED: usize = 24;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// This machine. A proxy here speaks for everybody, so it is not counted.
+    Here,
+    /// An address of IPv4, or a network of IPv6.
+    At(IpAddr),
+    /// Visitors by share links: they tell their addresses themselves, so all of them are one.
+    ByShareLink,
+}
+
+impl Client {
+    fn of(format: &str, ip: IpAddr) -> Self {
+        match places::client(ip) {
+            _ if format == BY_SHARE_LINK => Client::ByShareLink,
+            _ if ip.to_canonical().is_loopback() => Client::Here,
+            network => Client::At(network),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Here => f.write_str("this machine"),
+            Client::At(ip @ IpAddr::V4(_)) => write!(f, "{ip}"),
+            Client::At(ip @ IpAddr::V6(_)) => write!(f, "{ip}/64"),
+            Client::ByShareLink => f.write_str("visitors by share links"),
+        }
+    }
+}
+
+impl Engine {
+    /// May whoever is there have one session more? `format` and `ip` are the offer's.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub(super) fn admit_client(&self, format: &str, ip: IpAddr) -> Result<(), Error> {
+        let all = self.max_sessions;
+        let full = |message| Err(Error::new(ErrorKind::Full, message));
+        if self.peers.len() >= all {
+            return full(format!("all {all} sessions are in use; close one, or raise relay.sessions"));
+        }
+        let client = Client::of(format, ip);
+        if client == Client::Here {
+            return Ok(());
+        }
+        let is = |format: &str, ip: IpAddr| Client::of(format, ip) == client;
+        let own = || self.peers.values().filter(|peer| is(peer.origin.format, peer.origin.remote.ip()));
+        let waits = self.streams.values().flat_map(|stream| &stream.waiting).filter(|waiting| match waiting {
+            Waiting::Offer { offer, .. } => is(offer.format, offer.remote.ip()),
+            Waiting::Probe { .. } => false,
+        });
+        let share = (all / SHARE).max(LEAST);
+        if own().count() + waits.count() >= share {
+            return full(format!(
+                "{client} has {share} of all {all} sessions already, and one client may have no more; close one, or raise \
+                 relay.sessions"
+            ));
+        }
+        if own().filter(|peer| peer.connected.is_none()).count() >= MAX_UNFINISHED {
+            return full(format!("{client} already has {MAX_UNFINISHED} sessions that never connected; wait 15 s"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{engine, offer};
+    use super::*;
+    use crate::stream::relay::{Answer, Intent, Offer};
+    use std::time::Instant;
+    use tokio::sync::oneshot;
+
+    fn ask(engine: &mut Engine, format: &'static str, ip: &str) -> Result<Answer, Error> {
+        let (reply, mut answer) = oneshot::channel();
+        let remote = (ip.parse::<IpAddr>().unwrap(), 9).into();
+        engine.on_offer(Offer { format, remote, ..offer("door", Intent::View) }, reply, Instant::now());
+        answer.try_recv().expect("answered at once")
+    }
+
+    /// How many sessions a client gets, asking from each of these addresses in turn.
+    fn gets(engine: &mut Engine, format: &'static str, ips: &[&str]) -> (usize, String) {
+        for count in 0.. {
+            if let Err(error) = ask(engine, format, ips[count % ips.len()]) {
+                assert_eq!(error.kind, ErrorKind::Full);
+                return (count, error.message);
+            }
+        }
+        unreachable!()
+    }
+
+    #[tokio::test]
+    async fn one_client_has_a_quarter_of_all_sessions_whichever_of_its_addresses_it_asks_from() {
+        let mut engine = engine("{door: }");
+        engine.max_sessions = 48;
+        for (ips, name) in [
+            (&["10.0.0.1", "::ffff:10.0.0.1"][..], "10.0.0.1 "),
+            (&["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:9::3"], "2001:db8::/64 "),
+        ] {
+            let (count, why) = gets(&mut engine, "webrtc/whep", ips);
+            assert_eq!((count, why.starts_with(name), why.contains("relay.sessions")), (12, true, true), "{why}");
+        }
+        let key = *engine.peers.keys().next().unwrap();
+        let ip = engine.peers[&key].origin.remote.ip().to_string();
+        engine.remove_peer(key, crate::rtc::session::Reason::ClosedByPeer);
+        assert!(ask(&mut engine, "webrtc/whep", &ip).is_ok(), "the place of one that is gone is free");
+        // A visitor says any address, and this machine's with pleasure.
+        let (count, why) = gets(&mut engine, BY_SHARE_LINK, &["127.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        assert_eq!((count, why.contains("share links")), (12, true), "{why}");
+        assert!(ask(&mut engine, "webrtc/whep", "10.0.0.9").is_ok());
+        let (count, why) = gets(&mut engine, "webrtc/whep", &["127.0.0.1", "::1", "::ffff:127.0.0.1"]);
+        assert_eq!((count, why.starts_with("all 48")), (11, true), "a proxy speaks for everybody");
+    }
+
+    #[tokio::test]
+    async fn a_small_relay_has_a_wall_s_worth_of_sessions_for_a_client_and_a_large_one_bounds_unfinished_ones() {
+        let mut engine = engine("{door: }");
+        assert_eq!((engine.max_sessions, gets(&mut engine, "webrtc/whep", &["10.0.0.1"]).0), (16, LEAST));
+        engine.max_sessions = 1024;
+        let (count, why) = gets(&mut engine, "webrtc/whep", &["10.0.0.2"]);
+        assert_eq!((count, why.contains("never connected")), (MAX_UNFINISHED, true));
+    }
+
+    #[tokio::test]
+    async fn offers_that_wait_for_a_source_count_like_sessions() {
+        let mut engine = engine("{door: 'test:'}");
+        let mut replies = Vec::new();
+        for _ in 0..LEAST {
+            let (reply, mut answer) = oneshot::channel();
+            let remote = "10.0.0.1:1".parse().unwrap();
+            engine.on_offer(Offer { remote, ..offer("door", Intent::View) }, reply, Instant::now());
+            assert!(answer.try_recv().is_err(), "it waits");
+            replies.push(answer);
+        }
+        assert!(ask(&mut engine, "webrtc/whep", "10.0.0.1").unwrap_err().message.contains("no more"));
+    }
+}
