@@ -242,7 +242,10 @@ mod tests {
             );
             // By the door of viewers, too, where the offer's directions decide.
             let (reply, mut answer) = oneshot::channel();
-            let sends = Offer { sdp: PUBLISHER.replace("sendrecv", "sendonly"), ..offer("door", Intent::FromOffer) };
+            let sends = Offer {
+                sdp: PUBLISHER.replace("sendrecv", "sendonly").as_str().into(),
+                ..offer("door", Intent::FromOffer)
+            };
             engine.on_offer(sends, reply, Instant::now());
             assert_eq!(answer.try_recv().unwrap().unwrap_err().kind, ErrorKind::Forbidden);
             nothing_left(&engine);

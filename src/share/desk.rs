@@ -1,16 +1,15 @@
 //! Where offers come in: which share they are for, whether they are genuine, new and not too many. It knows neither
 //! sockets nor clocks; all trackers share one, since a visitor may ask at several.
-use super::seal::{Closed, Lock};
+use super::seal::{self, Closed, Lock};
 use super::tracker::{self, Message, Offer};
 use crate::config::Share;
+use crate::net::pace::Pace;
 use crate::stream::relay::Intent;
+use ring::digest::{SHA256, digest};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Genuine offers that are remembered, so that a tracker can't repeat them. With the rate below these are the offers of
-/// half an hour.
-const REMEMBERED: usize = 1024;
 /// On average one genuine offer in this time is answered …
 const OFFER_EACH: Duration = Duration::from_secs(2);
 /// … and so many at once.
@@ -21,13 +20,51 @@ struct Open {
     lock: Arc<Lock>,
 }
 
-#[derive(Default)]
 pub struct Desk {
     shares: Vec<Open>,
-    /// Ids of genuine offers, the newest last.
-    seen: VecDeque<String>,
-    /// When the rate of offers would be used up to the average again.
-    even_at: Option<Instant>,
+    /// Genuine offers of our version and of go2rtc's.
+    seen: [Seen; 2],
+    rate: Pace,
+}
+
+/// Genuine offers that were taken, the newest last, so that a tracker can't repeat them: the beginnings of their ids'
+/// SHA-256, since visitors choose ids of any length.
+struct Seen {
+    ids: VecDeque<[u8; 16]>,
+    most: usize,
+}
+
+impl Seen {
+    /// Remembers as many as can be taken while an offer counts, which is from `max_age` seconds before its time to as long
+    /// after it. Of ours these are some 60 kB, of go2rtc's 700 kB, where somebody with the link offers all day.
+    const fn new(max_age: u64) -> Self {
+        let most = 2 * max_age / OFFER_EACH.as_secs() + OFFER_BURST as u64;
+        Self { ids: VecDeque::new(), most: most as usize }
+    }
+
+    fn contains(&self, id: &[u8; 16]) -> bool {
+        self.ids.contains(id)
+    }
+
+    fn add(&mut self, id: [u8; 16]) {
+        if self.ids.len() >= self.most {
+            self.ids.pop_front();
+        }
+        self.ids.push_back(id);
+    }
+}
+
+fn short(id: &str) -> [u8; 16] {
+    let (digest, mut short) = (digest(&SHA256, id.as_bytes()), [0; 16]);
+    short.copy_from_slice(&digest.as_ref()[..16]);
+    short
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let seen = [Seen::new(seal::MAX_AGE), Seen::new(seal::GO2RTC_MAX_AGE)];
+        Self { shares: Vec::new(), seen, rate: Pace::new(OFFER_EACH, OFFER_BURST) }
+    }
 }
 
 /// What a tracker's message comes to.
@@ -104,21 +141,17 @@ impl Desk {
             (false, true) => Intent::FromOffer,
         };
         let arrival = Arrival { share: share.clone(), intent, sdp, lock: lock.clone(), offer };
-        if self.seen.contains(&arrival.offer.id) {
+        let (seen, id) = (&mut self.seen[usize::from(arrival.share.go2rtc)], short(&arrival.offer.id));
+        if seen.contains(&id) {
             return Heard::Nothing;
         }
-        let even_at = self.even_at.map_or(now, |at| at.max(now));
-        if even_at - now > OFFER_EACH * (OFFER_BURST - 1) {
+        if !self.rate.take(now) {
             return Heard::Refused(format!(
                 "share={:?} more offers than one every 2 s are not answered",
                 arrival.share.name
             ));
         }
-        self.even_at = Some(even_at + OFFER_EACH);
-        if self.seen.len() == REMEMBERED {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(arrival.offer.id.clone());
+        seen.add(id);
         Heard::Offer(arrival)
     }
 }
@@ -152,8 +185,12 @@ mod tests {
     }
 
     fn message(share: &Share, id: &str) -> String {
+        message_at(share, id, CLOCK)
+    }
+
+    fn message_at(share: &Share, id: &str, clock: u64) -> String {
         let lock = Lock::new(share);
-        let offer = json!({"type": "offer", "sdp": lock.offer(id, "v=0", CLOCK)});
+        let offer = json!({"type": "offer", "sdp": lock.offer(id, "v=0", clock)});
         json!({"action": "announce", "info_hash": lock.place, "peer_id": "P", "offer_id": id, "offer": offer})
             .to_string()
     }
@@ -225,13 +262,64 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded() {
+    fn an_offer_is_known_again_for_as_long_as_it_counts_however_many_come_between() {
         let mut desk = desk();
-        let mut now = Instant::now();
-        for n in 0..REMEMBERED + 50 {
-            now += OFFER_EACH;
-            assert!(matches!(desk.hear(&message(&share("a"), &n.to_string()), CLOCK, now), Heard::Offer(_)));
+        let (mut now, mut clock) = (Instant::now(), CLOCK);
+        let sealed = |id: &str, clock| message_at(&share("a"), id, clock);
+        // The visitor's clock is as fast as it may be.
+        let first = sealed("first", CLOCK + seal::MAX_AGE);
+        assert!(matches!(desk.hear(&first, clock, now), Heard::Offer(_)));
+        for n in 0..OFFER_BURST - 1 {
+            assert!(matches!(desk.hear(&sealed(&format!("burst {n}"), clock), clock, now), Heard::Offer(_)));
         }
-        assert_eq!(desk.seen.len(), REMEMBERED);
+        let mut between = 0;
+        while clock < CLOCK + 2 * seal::MAX_AGE {
+            now += OFFER_EACH;
+            clock += OFFER_EACH.as_secs();
+            between += u32::from(matches!(desk.hear(&sealed(&clock.to_string(), clock), clock, now), Heard::Offer(_)));
+        }
+        assert_eq!(between, 3600);
+        assert!(matches!(desk.hear(&first, clock, now), Heard::Nothing), "it counts still, and is known");
+        assert!(refused(desk.hear(&first, clock + 1, now)).contains("clock"));
+        assert_eq!(desk.seen[0].ids.len(), desk.seen[0].most, "and no more are kept");
+        assert_eq!(desk.seen[1].most, 43_212);
+    }
+
+    #[test]
+    fn a_hostile_tracker_makes_neither_faults_nor_many_answers() {
+        let (mut desk, start) = (desk(), Instant::now());
+        let genuine: Vec<String> = (0..64).map(|n| message(&share("a"), &n.to_string())).collect();
+        let shapes = [
+            r#"{"failure reason":"#,
+            r#"{"action":"announce","interval":120}"#,
+            "[[[[[[[[",
+            r#"{"offer":{"sdp":"#,
+            "\u{202e}\0",
+        ];
+        let mut number = 7u64;
+        let mut random = |below: usize| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (number >> 33) as usize % below
+        };
+        let mut offers = 0;
+        for _ in 0..5_000 {
+            let mut text = genuine[random(genuine.len())].clone().into_bytes();
+            for _ in 0..random(4) {
+                let at = random(text.len());
+                match random(5) {
+                    0 => text[at] = random(256) as u8,
+                    1 => text.truncate(at.max(1)),
+                    2 => drop(text.splice(at..at, shapes[random(shapes.len())].repeat(1 + random(200)).into_bytes())),
+                    3 => drop(text.drain(at..(at + random(40)).min(text.len() - 1).max(at))),
+                    _ => text.extend_from_within(at..),
+                }
+            }
+            match desk.hear(&String::from_utf8_lossy(&text), CLOCK, start + OFFER_EACH) {
+                Heard::Offer(_) => offers += 1,
+                Heard::Failure(why) | Heard::Refused(why) => assert!(why.chars().count() <= 200, "{why}"),
+                Heard::Nothing | Heard::Nonsense => {}
+            }
+        }
+        assert_eq!((offers, desk.seen[0].ids.len()), (OFFER_BURST, OFFER_BURST as usize));
     }
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 /// An offer's clock may differ from ours by so many seconds. Repeated offers are known by their ids; this bounds for
 /// how long the ids must be known.
-const MAX_AGE: u64 = 3600;
+pub(super) const MAX_AGE: u64 = 3600;
 /// go2rtc's bound.
-const GO2RTC_MAX_AGE: u64 = 12 * 3600;
+pub(super) const GO2RTC_MAX_AGE: u64 = 12 * 3600;
 /// `place` and offer ids have 20 characters, as trackers want: 120 bits as Base64.
 const PLACE_BYTES: usize = 15;
 /// Longest description that is unpacked; a full offer of a browser has 8 KiB.

@@ -13,7 +13,7 @@ fn offer_with(engine: &mut Engine, candidates: &[String], now: Instant) -> Answe
     let lines: String = candidates.iter().map(|line| format!("a={line}\r\n")).collect();
     let sdp = OFFER.replacen("a=ice-ufrag:", &format!("{lines}a=ice-ufrag:"), 1);
     let (reply, mut answer) = oneshot::channel();
-    engine.on_offer(Offer { sdp, ..offer("door", Intent::View) }, reply, now);
+    engine.on_offer(Offer { sdp: sdp.as_str().into(), ..offer("door", Intent::View) }, reply, now);
     answer.try_recv().expect("answered at once").expect("accepted")
 }
 

@@ -34,7 +34,7 @@ impl Client {
             })
             .collect();
         let (reply, mut answer) = oneshot::channel();
-        engine.on_offer(Offer { sdp, ..super::offer("door", intent) }, reply, Instant::now());
+        engine.on_offer(Offer { sdp: sdp.as_str().into(), ..super::offer("door", intent) }, reply, Instant::now());
         let answer = answer.try_recv().expect("answered at once").expect("accepted");
         let remote = sdp::parse(&answer.sdp).unwrap();
         let socket = socket.unwrap_or_else(|| Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()));
