@@ -43,7 +43,7 @@ impl Client {
             credentials: Credentials { ufrag: remote.ufrag, pwd: remote.pwd },
             fingerprint: remote.fingerprint.bytes,
         };
-        let active = remote.setup == Setup::Passive;
+        let active = remote.setup == Some(Setup::Passive);
         let mut session = Session::new(&identity, Instant::now(), true, active, 1, local, transport);
         let engine_at = engine.wire.udp(0).unwrap().local;
         session.ice_mut().add_remote(Instant::now(), Socket::Udp(0), engine_at, UDP_PRIORITY);
