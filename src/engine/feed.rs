@@ -3,6 +3,7 @@ use super::producer::Producer;
 use super::track::Track;
 use super::{Engine, new_key};
 use crate::media::codec::Kind;
+use crate::media::ring::MAX_SOUND_BYTES;
 use crate::source::{ProducerId, SourceEvent, SourceRequest};
 use std::time::Instant;
 
@@ -89,11 +90,14 @@ impl Engine {
         self.share_buffer();
     }
 
-    /// Gives every video track its share of the memory for packets; sound needs next to nothing.
+    /// Gives every video track its share of the memory for packets; sound has little of its own.
     pub(super) fn share_buffer(&mut self) {
         let videos = self.tracks.values().filter(|track| track.info.codec.kind() == Kind::Video).count();
         for track in self.tracks.values_mut() {
-            track.ring.set_max_bytes(self.ring_budget / videos.max(1));
+            track.ring.set_max_bytes(match track.info.codec.kind() {
+                Kind::Video => self.ring_budget / videos.max(1),
+                Kind::Audio => MAX_SOUND_BYTES,
+            });
         }
     }
 }

@@ -1,9 +1,14 @@
 //! One RTP packet of a track, without its header: what the ring keeps and every viewer shares.
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use std::ops::Range;
 
 /// Largest RTP payload that we packetise ourselves, in bytes: with RTP header, SRTP tag, UDP and IPv6
 /// headers it stays under 1280, the smallest MTU that IPv6 allows.
 pub const MAX_PAYLOAD: usize = 1188;
+
+/// Bytes that a payload may keep allocated besides itself: RTP header, header extensions and padding of an ordinary packet.
+/// A payload in a larger allocation is copied out of it, so that what is held is what is counted.
+pub const MAX_WASTE: usize = 64;
 
 /// An RTP payload as its producer sent it.
 #[derive(Clone, Debug)]
@@ -19,4 +24,31 @@ pub struct Packet {
     /// first packet of parameter sets or of an IDR slice).
     pub keyframe: bool,
     pub payload: Bytes,
+}
+
+/// The payload of a datagram, without keeping much more than it.
+pub fn payload(datagram: BytesMut, place: Range<usize>) -> Bytes {
+    if datagram.capacity() > place.len() + MAX_WASTE {
+        Bytes::copy_from_slice(&datagram[place])
+    } else {
+        datagram.freeze().slice(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_payload_does_not_keep_a_large_datagram() {
+        for (len, place, shares) in
+            [(1200, 12..1200, true), (1200, 1100..1200, false), (80, 12..14, false), (90, 40..90, true)]
+        {
+            let datagram = BytesMut::from(&vec![7; len][..]);
+            let at = datagram.as_ptr() as usize + place.start;
+            let kept = payload(datagram, place.clone());
+            assert_eq!(kept.len(), place.len());
+            assert_eq!(kept.as_ptr() as usize == at, shares, "{len} {place:?}");
+        }
+    }
 }

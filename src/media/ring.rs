@@ -1,6 +1,6 @@
 //! The ring of a track: immutable packets back to the latest keyframe, bounded by bytes and by time.
 //! Live fan-out, the burst for a late viewer and retransmission all read from it.
-use crate::media::packet::Packet;
+use crate::media::packet::{MAX_WASTE, Packet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,20 @@ pub const RETRANSMISSION_WINDOW: Duration = Duration::from_secs(1);
 /// Packets older than this go even if no newer keyframe came: a viewer that starts from them would
 /// have more to catch up than to see.
 pub const MAX_AGE: Duration = Duration::from_secs(60);
-/// Most payload bytes that one track holds, however much memory there is.
+/// Most bytes that one track holds, however much memory there is.
 pub const MAX_BYTES: usize = 32 << 20;
+/// Most bytes that a sound track holds: a second of the fastest sound, 400 packets, needs half of it.
+pub const MAX_SOUND_BYTES: usize = 256 << 10;
 /// Most packets that one track holds, gaps included.
 pub const MAX_PACKETS: usize = 16_384;
 /// Keyframes that a late packet may still belong to.
 const NEIGHBOURS: usize = 4;
 /// A sequence number this far from the newest one is a new beginning, not a loss.
 const MAX_GAP: u64 = 4_096;
+
+/// What a place costs, filled or not: the queue may have twice the room that it needs, and a payload's allocation has a
+/// header of its own.
+const SLOT_BYTES: usize = 2 * size_of::<Option<Slot>>() + 48;
 
 /// What became of a packet that was pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +56,8 @@ pub struct Ring {
     /// Sequence number of `slots[0]`.
     first: u64,
     entries: VecDeque<Entry>,
-    bytes: usize,
+    /// Allocated for payloads, at most.
+    payloads: usize,
     max_bytes: usize,
     /// The newest timestamp and the one of the access unit before it.
     timestamps: Option<(u32, Option<u32>)>,
@@ -64,14 +71,14 @@ impl Ring {
             slots: VecDeque::new(),
             first: 0,
             entries: VecDeque::new(),
-            bytes: 0,
+            payloads: 0,
             max_bytes,
             timestamps: None,
             generation: 0,
         }
     }
 
-    /// Changes how many payload bytes may be held; takes effect with the next packet.
+    /// Changes how many bytes may be held; takes effect with the next packet.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes.min(MAX_BYTES);
     }
@@ -90,8 +97,9 @@ impl Ring {
         self.generation
     }
 
+    /// Bytes of memory that are held, at most.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.payloads + self.slots.len() * SLOT_BYTES
     }
 
     pub fn is_empty(&self) -> bool {
@@ -149,7 +157,7 @@ impl Ring {
                 return Pushed::Ignored;
             }
             self.note_keyframe(&packet);
-            self.bytes += packet.payload.len();
+            self.payloads += allocated(&packet);
             self.slots[index] = Some(Slot { packet, at: now });
             Pushed::Filled
         };
@@ -160,7 +168,7 @@ impl Ring {
     fn restart(&mut self, seq: u64) {
         self.slots.clear();
         self.entries.clear();
-        self.bytes = 0;
+        self.payloads = 0;
         self.first = seq;
         self.timestamps = None;
         self.generation = self.generation.wrapping_add(1);
@@ -174,7 +182,7 @@ impl Ring {
             None => self.timestamps = Some((packet.timestamp, None)),
         }
         self.note_keyframe(&packet);
-        self.bytes += packet.payload.len();
+        self.payloads += allocated(&packet);
         self.slots.push_back(Some(Slot { packet, at: now }));
     }
 
@@ -196,7 +204,7 @@ impl Ring {
     fn trim(&mut self, now: Instant) {
         let keyframe = self.latest_keyframe().unwrap_or(self.first);
         while let Some(front) = self.slots.front() {
-            let over = self.bytes > self.max_bytes || self.slots.len() > MAX_PACKETS;
+            let over = self.bytes() > self.max_bytes || self.slots.len() > MAX_PACKETS;
             let stale = match front {
                 None => self.first < keyframe || self.slots.len() > MAX_PACKETS,
                 Some(slot) => {
@@ -208,7 +216,7 @@ impl Ring {
                 break;
             }
             if let Some(Some(slot)) = self.slots.pop_front() {
-                self.bytes -= slot.packet.payload.len();
+                self.payloads -= allocated(&slot.packet);
             }
             self.first += 1;
         }
@@ -219,6 +227,11 @@ impl Ring {
             self.slots.shrink_to(2 * self.slots.len());
         }
     }
+}
+
+/// Bytes that a packet keeps allocated, at most.
+fn allocated(packet: &Packet) -> usize {
+    packet.payload.len() + MAX_WASTE
 }
 
 #[cfg(test)]
@@ -271,13 +284,31 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_even_without_a_keyframe() {
-        let mut ring = Ring::new(1000);
+        let mut ring = Ring::new(10_000);
         let now = Instant::now();
         for i in 0..1000 {
             ring.push(packet(i, i as u32, i == 0), now);
-            assert!(ring.bytes() <= 1000);
+            assert!(ring.bytes() <= 10_000);
         }
         assert_eq!(ring.latest_keyframe(), None);
+    }
+
+    #[test]
+    fn packets_of_next_to_nothing_and_gaps_are_counted_as_what_they_hold() {
+        for step in [1, 100] {
+            let mut ring = Ring::new(100_000);
+            let now = Instant::now();
+            for i in 0..4_000 {
+                ring.push(Packet { payload: Bytes::from_static(&[1]), ..packet(i * step, 0, i == 0) }, now);
+            }
+            let places = ring.slots.capacity() * size_of::<Option<Slot>>();
+            let packets = ring.slots.iter().flatten().count();
+            assert!(
+                places + packets * (MAX_WASTE + 48) <= 100_000 + 128 * size_of::<Option<Slot>>(),
+                "{places} {packets}"
+            );
+            assert!(packets > 0);
+        }
     }
 
     #[test]

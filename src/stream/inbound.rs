@@ -3,12 +3,14 @@
 use super::choice::{Choice, Verdict, Wanted};
 use crate::media::codec::{Codec, Kind};
 use crate::media::keyframe;
-use crate::media::packet::Packet;
+use crate::media::packet::{self, Packet};
 use crate::rtc::rtcp::{self, ReportBlock};
 use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// Longest RTP packet that is taken. Senders keep to what Ethernet carries, 1,500 bytes; the kernel would put 64 KiB together.
+const MAX_PACKET: usize = 2048;
 /// Missing packets asked for at one time.
 const MAX_MISSING: usize = 256;
 /// How often one packet is asked for, and how long between.
@@ -34,7 +36,7 @@ pub struct Header {
 impl Header {
     pub fn read(packet: &[u8]) -> Option<Header> {
         let fixed = packet.first_chunk::<12>()?;
-        if fixed[0] >> 6 != 2 {
+        if fixed[0] >> 6 != 2 || packet.len() > MAX_PACKET {
             return None;
         }
         let mut at = 12 + 4 * usize::from(fixed[0] & 0x0f);
@@ -174,6 +176,7 @@ impl Inbound {
 
     /// Takes a decrypted RTP packet whose payload type is ours.
     pub fn rtp(&mut self, now: Instant, header: &Header, packet: BytesMut) -> Option<Packet> {
+        let (mut from, to) = header.payload;
         let mut number = header.seq;
         let retransmitted = Some(header.payload_type) == self.agreed.rtx_payload_type;
         if retransmitted {
@@ -188,11 +191,10 @@ impl Inbound {
                 Verdict::Other => return None,
             }
         }
-        let mut packet = packet.freeze().slice(header.payload.0..header.payload.1);
         if retransmitted {
             // RFC 4588 section 4: the original number comes first. Padding-only packets carry none.
-            number = u16::from_be_bytes([*packet.first()?, *packet.get(1)?]);
-            packet = packet.slice(2..);
+            number = u16::from_be_bytes(*packet[from..to].first_chunk()?);
+            from += 2;
         }
         let seq = self.extend(number);
         if retransmitted && seq > self.highest {
@@ -205,9 +207,10 @@ impl Inbound {
             self.recovered += 1;
         }
         self.received += 1;
-        self.bytes += packet.len() as u64;
-        let keyframe = keyframe::begins_keyframe(self.agreed.codec, &packet);
-        Some(Packet { seq, timestamp: header.timestamp, marker: header.marker, keyframe, payload: packet })
+        let payload = packet::payload(packet, from..to);
+        self.bytes += payload.len() as u64;
+        let keyframe = keyframe::begins_keyframe(self.agreed.codec, &payload);
+        Some(Packet { seq, timestamp: header.timestamp, marker: header.marker, keyframe, payload })
     }
 
     /// Another stream goes on as this track, with a packet of this number.
@@ -427,6 +430,25 @@ mod tests {
         for cut in 0..12 {
             assert!(Header::read(&bytes[..cut]).is_none());
         }
+    }
+
+    #[test]
+    fn a_packet_longer_than_any_network_carries_is_refused() {
+        let longest = packet(96, 1, 5, &vec![0; MAX_PACKET - 12]);
+        assert!(Header::read(&longest).is_some());
+        assert!(Header::read(&[&longest[..], b"x"].concat()).is_none());
+    }
+
+    #[test]
+    fn a_packet_of_nothing_but_header_extension_is_not_kept() {
+        let mut bytes = vec![0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0xbe, 0xde, 0, 250];
+        bytes.resize(16 + 1000, 0);
+        bytes.extend_from_slice(b"xy");
+        let datagram = BytesMut::from(&bytes[..]);
+        let held = datagram.as_ptr() as usize..datagram.as_ptr() as usize + datagram.len();
+        let kept = push(&mut Inbound::new(agreed()), Instant::now(), datagram).unwrap().payload;
+        assert_eq!(&kept[..], b"xy");
+        assert!(!held.contains(&(kept.as_ptr() as usize)));
     }
 
     #[test]
