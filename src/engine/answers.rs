@@ -20,6 +20,7 @@ use crate::stream::inbound::{Agreed, Inbound};
 use crate::stream::intake::{Intake, Receiver};
 use crate::stream::outbound::Outbound;
 use crate::stream::relay::{Answer, Error, ErrorKind, Offer};
+use crate::stream::repeats::Repeats;
 use rtc_crypto::CryptoError;
 use std::time::Instant;
 
@@ -104,6 +105,7 @@ impl Engine {
             packets: 0,
             bytes: 0,
             retransmitted: 0,
+            repeats: Repeats::default(),
             nacked: 0,
             keyframe_requests: 0,
             wants_keyframe: false,

@@ -210,9 +210,10 @@ fn put(
     output.buffer.commit(output.wire, route, len)
 }
 
-/// Answers a NACK: the same packets again, as retransmissions where the viewer knows those (RFC 4588),
+/// Answers a NACK: the same packets again, each a few times at most, as retransmissions where the viewer knows those (RFC 4588),
 /// else byte for byte as they were.
 pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<'_>) {
+    let round_trip = peer.session.ice().rtt();
     let Some((route, protect)) = peer.session.sender() else { return };
     let Some(sender) = peer.senders.iter_mut().find(|sender| sender.ssrc == ssrc) else { return };
     sender.nacked += lost.len() as u64;
@@ -225,6 +226,9 @@ pub fn retransmit(peer: &mut Peer, ssrc: u32, lost: &[u16], output: &mut Output<
         let ring =
             |key| sender.track.filter(|track| *track == key).and_then(|key| Some(&output.tracks.get(&key)?.ring));
         let Some((packet, numbered)) = sender.outbound.lost(*number, ring) else { continue };
+        if !sender.repeats.take(numbered.seq, output.now, round_trip) {
+            continue;
+        }
         if !peer.budget.take(packet.payload.len()) {
             break;
         }

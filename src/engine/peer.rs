@@ -14,6 +14,7 @@ use crate::stream::floor::SILENCE;
 use crate::stream::intake::Intake;
 use crate::stream::outbound::{Outbound, Place};
 use crate::stream::relay::Error;
+use crate::stream::repeats::Repeats;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Sender {
     pub packets: u64,
     pub bytes: u64,
     pub retransmitted: u64,
+    /// What was sent again.
+    pub repeats: Repeats,
     pub nacked: u64,
     pub keyframe_requests: u64,
     pub wants_keyframe: bool,

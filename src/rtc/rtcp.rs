@@ -14,7 +14,7 @@ const FMT_PLI: u8 = 1;
 const FMT_FIR: u8 = 4;
 const FMT_APPLICATION: u8 = 15;
 
-/// Packets that one compound may ask for by NACK; a longer list is cut.
+/// Packets that one compound may ask for by NACK, however many NACKs it holds; the rest is passed over.
 pub const MAX_NACKED: usize = 512;
 
 /// One report block: how a receiver got one of our streams (RFC 3550 section 6.4.1).
@@ -76,19 +76,20 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// Walks a decrypted compound packet. A malformed packet ends the walk; unknown ones are skipped.
 pub fn read(mut bytes: &[u8], mut each: impl FnMut(Message)) {
+    let mut nackable = MAX_NACKED;
     while bytes.len() >= 4 && bytes[0] >> 6 == 2 {
         let count = bytes[0] & 0x1f;
         let kind = bytes[1];
         let len = 4 * (usize::from(bytes[2]) << 8 | usize::from(bytes[3])) + 4;
         let Some(packet) = bytes.get(..len) else { return };
-        if read_one(kind, count, packet, &mut each).is_none() {
+        if read_one(kind, count, packet, &mut nackable, &mut each).is_none() {
             log::debug!(target: "webrtc", "malformed rtcp type={kind} length={len}");
         }
         bytes = &bytes[len..];
     }
 }
 
-fn read_one(kind: u8, count: u8, packet: &[u8], each: &mut impl FnMut(Message)) -> Option<()> {
+fn read_one(kind: u8, count: u8, packet: &[u8], nackable: &mut usize, each: &mut impl FnMut(Message)) -> Option<()> {
     match (kind, count) {
         (SENDER_REPORT, _) => {
             let ntp = u64::from(u32_at(packet, 8)?) << 32 | u64::from(u32_at(packet, 12)?);
@@ -103,10 +104,12 @@ fn read_one(kind: u8, count: u8, packet: &[u8], each: &mut impl FnMut(Message)) 
                 let (first, mask) = (u16_at(pair, 0)?, u16_at(pair, 2)?);
                 lost.push(first);
                 lost.extend((0..16).filter(|bit| mask >> bit & 1 == 1).map(|bit| first.wrapping_add(bit + 1)));
-                if lost.len() >= MAX_NACKED {
+                if lost.len() >= *nackable {
                     break;
                 }
             }
+            lost.truncate(*nackable);
+            *nackable -= lost.len();
             each(Message::Nack { ssrc: u32_at(packet, 8)?, lost });
         }
         (TRANSPORT_FEEDBACK, FMT_TRANSPORT_CC) => {
@@ -317,6 +320,17 @@ mod tests {
         let bytes: Vec<u8> = chunks.iter().flat_map(|c| c.to_be_bytes()).collect();
         assert_eq!(received_in(&bytes[..2], 3), Some(2));
         assert_eq!(received_in(&bytes[2..], 5), Some(2));
+    }
+
+    #[test]
+    fn one_compound_asks_for_so_many_packets_and_no_more_however_many_nacks_it_holds() {
+        let mut bytes = Vec::new();
+        let numbers: Vec<u16> = (0..300).collect();
+        for ssrc in 0..20 {
+            write_nack(&mut bytes, 2, ssrc, &numbers);
+        }
+        let asked = |message: &Message| if let Message::Nack { lost, .. } = message { lost.len() } else { 0 };
+        assert_eq!(all(&bytes).iter().map(asked).sum::<usize>(), MAX_NACKED);
     }
 
     #[test]

@@ -5,4 +5,5 @@ pub mod inbound;
 pub mod intake;
 pub mod outbound;
 pub mod relay;
+pub mod repeats;
 pub mod voice;
