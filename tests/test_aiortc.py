@@ -30,8 +30,12 @@ def prefer_h264(transceiver):
 async def exchange(pc, url):
     """Offer and answer by WHEP or WHIP; the session's address."""
     await pc.setLocalDescription(await pc.createOffer())
+    return await post(pc, url, pc.localDescription.sdp)
+
+
+async def post(pc, url, sdp):
     async with aiohttp.ClientSession() as session:
-        async with session.post(url, data=pc.localDescription.sdp, headers={"Content-Type": "application/sdp"}) as response:
+        async with session.post(url, data=sdp, headers={"Content-Type": "application/sdp"}) as response:
             text = await response.text()
             assert response.status == 201, text
             location = response.headers["Location"]

@@ -1,8 +1,9 @@
 //! A producer's track: its ring, its clock, and who watches it.
 use crate::media::codec::Codec;
-use crate::media::keyframe;
+use crate::media::h264::sps;
 use crate::media::packet::Packet;
 use crate::media::ring::{MAX_BYTES, Pushed, Ring};
+use crate::media::shape::Shape;
 use crate::source::TrackInfo;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ pub struct Keyframe {
 
 pub struct Track {
     pub info: TrackInfo,
+    pub shape: Shape,
+    /// What the shape made of the newest packet; kept for its room.
+    shaped: Vec<Packet>,
     pub ring: Ring,
     /// Sessions with a sender on this track.
     pub viewers: Vec<u32>,
@@ -45,7 +49,9 @@ pub struct Track {
 
 impl Track {
     pub fn new(info: TrackInfo, asks: bool) -> Self {
-        Self {
+        let mut track = Self {
+            shape: Shape::new(info.codec, &info.fmtp),
+            shaped: Vec::new(),
             info,
             ring: Ring::new(MAX_BYTES),
             viewers: Vec::new(),
@@ -61,17 +67,40 @@ impl Track {
             packets: 0,
             bytes: 0,
             last_packet: None,
-        }
+        };
+        track.look_at_parameters();
+        track
     }
 
     pub fn push(&mut self, packet: Packet, now: Instant) {
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
         self.last_packet = Some(now);
-        if packet.keyframe && self.info.codec == Codec::H264 {
-            let picture = keyframe::h264_profile(&packet.payload).zip(keyframe::h264_resolution(&packet.payload));
-            self.picture = picture.or(self.picture);
+        let keyframe = packet.keyframe;
+        let mut shaped = std::mem::take(&mut self.shaped);
+        self.shape.take(packet, |packet| shaped.push(packet));
+        if keyframe {
+            self.look_at_parameters();
         }
+        for packet in shaped.drain(..) {
+            self.store(packet, now);
+        }
+        self.shaped = shaped;
+    }
+
+    /// What H.264's parameter sets say holds, whatever the description said.
+    fn look_at_parameters(&mut self) {
+        let Some(sps) = self.shape.sequence().filter(|_| self.info.codec == Codec::H264) else { return };
+        let profile = sps.get(1..4).and_then(|bytes| <[u8; 3]>::try_from(bytes).ok());
+        let Some((profile, size)) = profile.zip(sps::resolution(sps)) else { return };
+        if self.picture.is_none_or(|(known, _)| known != profile) {
+            let [idc, constraints, level] = profile;
+            self.info.fmtp = format!("profile-level-id={idc:02x}{constraints:02x}{level:02x}");
+        }
+        self.picture = Some((profile, size));
+    }
+
+    fn store(&mut self, packet: Packet, now: Instant) {
         if packet.keyframe {
             self.asked = 0;
             // Parameter sets and the slices of one picture are marked each: one keyframe.
@@ -125,5 +154,46 @@ impl Track {
             self.asked = self.asked.saturating_add(1);
         }
         self.asks && due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn packet(seq: u64, timestamp: u32, payload: &'static [u8]) -> Packet {
+        Packet { seq, timestamp, marker: true, keyframe: true, payload: Bytes::from_static(payload) }
+    }
+
+    /// x264, 1280x720, High, level 3.1.
+    const SPS: &[u8] = &[
+        0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00,
+        0x00, 0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60,
+    ];
+
+    #[test]
+    fn the_profile_is_what_the_parameter_sets_say_and_not_what_the_description_says() {
+        let said = "packetization-mode=1;profile-level-id=42e01f";
+        let mut track = Track::new(TrackInfo { codec: Codec::H264, fmtp: said.into() }, true);
+        let now = Instant::now();
+        assert_eq!((track.picture, track.info.fmtp.as_str()), (None, said));
+        for (seq, payload) in [(1, SPS), (2, &[0x68, 0xeb, 0xec]), (3, &[0x65, 0x88, 0x84])] {
+            track.push(packet(seq, 0, payload), now);
+        }
+        assert_eq!(track.picture, Some(([0x64, 0x00, 0x1f], (1280, 720))));
+        assert_eq!(track.info.fmtp, "profile-level-id=64001f");
+    }
+
+    #[test]
+    fn a_keyframe_begins_with_the_sets_of_the_description() {
+        let fmtp = "profile-level-id=640028;sprop-parameter-sets=Z0LAHpWgFAFuQA==,aM48gA==";
+        let mut track = Track::new(TrackInfo { codec: Codec::H264, fmtp: fmtp.into() }, true);
+        assert_eq!(track.info.fmtp, "profile-level-id=42c01e", "known before the first packet");
+        let now = Instant::now();
+        track.push(packet(7, 0, &[0x65, 0x88, 0x84]), now);
+        track.push(packet(8, 90, &[0x65, 0x88, 0x84]), now);
+        assert_eq!((track.ring.latest_keyframe(), track.ring.head(), track.packets), (Some(9), 11, 2));
+        assert_eq!(track.keyframe.map(|keyframe| keyframe.timestamp), Some(90));
     }
 }

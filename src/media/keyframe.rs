@@ -4,23 +4,14 @@
 //! is seen more than once: the caller takes the first such packet after a packet with the marker as the beginning of the
 //! access unit. Payloads come from the network: what is truncated begins nothing.
 use super::codec::Codec;
-use super::h264::{nal, sps};
-
-/// RFC 6184, table 1.
-const H264_STAP_A: u8 = 24;
-const H264_FU_A: u8 = 28;
-/// RFC 7798, 4.4.
-const H265_AP: u8 = 48;
-const H265_FU: u8 = 49;
-/// Start bit of the FU headers of H.264 and H.265.
-const FU_START: u8 = 0x80;
+use super::units::{Payload, Role, Set, Syntax, aggregated};
 
 /// Does this RTP payload begin a picture from which a decoder can start, or carry the parameter sets ahead of
 /// it? Every audio packet does.
 pub fn begins_keyframe(codec: Codec, payload: &[u8]) -> bool {
     let begins = match codec {
-        Codec::H264 => h264(payload),
-        Codec::H265 => h265(payload),
+        Codec::H264 => units(Syntax::H264, payload),
+        Codec::H265 => units(Syntax::H265, payload),
         Codec::Vp8 => vp8(payload),
         Codec::Vp9 => vp9(payload),
         Codec::Av1 => av1(payload),
@@ -29,63 +20,18 @@ pub fn begins_keyframe(codec: Codec, payload: &[u8]) -> bool {
     begins.unwrap_or(false)
 }
 
-/// `profile_idc`, constraint flags and `level_idc` (the bytes of `profile-level-id`, RFC 6184, 8.1) of the
-/// first whole SPS in a payload: alone or in a STAP-A.
-pub fn h264_profile(payload: &[u8]) -> Option<[u8; 3]> {
-    h264_sps(payload)?.get(1..4)?.try_into().ok()
-}
-
-/// Visible width and height in samples, from the first whole SPS in a payload: alone (so a bare SPS does, too) or in a
-/// STAP-A.
-pub fn h264_resolution(payload: &[u8]) -> Option<(u32, u32)> {
-    sps::resolution(h264_sps(payload)?)
-}
-
-fn h264_sps(payload: &[u8]) -> Option<&[u8]> {
-    let is_sps = |nal: &[u8]| nal.first().is_some_and(|header| nal::kind(*header) == nal::SPS);
-    match nal::kind(*payload.first()?) {
-        nal::SPS => Some(payload),
-        H264_STAP_A => aggregated(&payload[1..]).find(|nal| is_sps(nal)),
-        _ => None,
-    }
-}
-
-/// NAL units with 16-bit sizes ahead, as in STAP-A and AP; ends at the first that is cut short.
-fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (size, others) = rest.split_first_chunk::<2>()?;
-        let (nal, others) = others.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
-        rest = others;
-        Some(nal)
-    })
-}
-
-/// RFC 6184, 5.4: single NAL unit, STAP-A, FU-A.
-fn h264(payload: &[u8]) -> Option<bool> {
-    let begins = |kind: u8| matches!(kind, nal::IDR | nal::SPS);
-    Some(match nal::kind(*payload.first()?) {
-        H264_STAP_A => aggregated(&payload[1..]).filter_map(<[u8]>::first).any(|header| begins(nal::kind(*header))),
-        H264_FU_A => {
-            let header = *payload.get(1)?;
-            header & FU_START != 0 && begins(nal::kind(header)) && payload.len() > 2
-        }
-        kind => begins(kind) && payload.len() > 1,
-    })
-}
-
-/// RFC 7798, 4.4: single NAL unit, AP, FU; without the DONL fields that WebRTC never asks for.
-fn h265(payload: &[u8]) -> Option<bool> {
-    // IRAP pictures (BLA, IDR, CRA) and VPS, SPS, PPS.
-    let begins = |kind: u8| matches!(kind, 16..=21 | 32..=34);
-    let kind = |header: u8| header >> 1 & 0x3f;
-    let body = payload.get(2..)?;
-    Some(match kind(payload[0]) {
-        H265_AP => aggregated(body).filter(|nal| nal.len() > 2).any(|nal| begins(kind(nal[0]))),
-        H265_FU => {
-            let header = *body.first()?;
-            header & FU_START != 0 && begins(header & 0x3f) && body.len() > 1
-        }
-        kind => begins(kind) && !body.is_empty(),
+/// H.264 and H.265: the start of an IRAP picture, or a parameter set that every decoder needs first.
+fn units(syntax: Syntax, payload: &[u8]) -> Option<bool> {
+    let begins = |header: u8| match syntax.role(header) {
+        Role::Key | Role::Parameters(Set::Video | Set::Sequence) => true,
+        Role::Parameters(Set::Picture) => syntax == Syntax::H265,
+        Role::Slice | Role::Other => false,
+    };
+    let whole = |unit: &[u8]| unit.len() > syntax.header_len() && begins(unit[0]);
+    Some(match syntax.read(payload)? {
+        Payload::Unit(unit) => whole(unit),
+        Payload::Aggregate(units) => aggregated(units).any(whole),
+        Payload::Fragment(fragment) => fragment.start && begins(fragment.header[0]) && !fragment.body.is_empty(),
     })
 }
 
@@ -202,8 +148,6 @@ mod tests {
                 for codec in codecs {
                     begins_keyframe(codec, &payload[..length]);
                 }
-                h264_profile(&payload[..length]);
-                h264_resolution(&payload[..length]);
             }
         }
     }
@@ -211,14 +155,5 @@ mod tests {
     #[test]
     fn audio_can_start_anywhere() {
         assert!(begins_keyframe(Codec::Opus, &[0xfc]) && begins_keyframe(Codec::Pcma, &[]));
-    }
-
-    #[test]
-    fn the_profile_is_read_from_an_sps_alone_or_aggregated() {
-        let stap = [0x78, 0, 2, 0x09, 0xf0, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 2, 0x68, 0xce];
-        assert_eq!(h264_profile(&[0x67, 0x42, 0xe0, 0x1f, 0x95]), Some([0x42, 0xe0, 0x1f]));
-        assert_eq!(h264_profile(&stap), Some([0x42, 0xe0, 0x1f]));
-        assert_eq!(h264_profile(&stap[..10]), None);
-        assert_eq!(h264_profile(&[0x65, 0x88, 0x84, 0x00]), None);
     }
 }

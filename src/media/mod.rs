@@ -1,7 +1,13 @@
 //! Media as the relay carries it: RTP payloads in order, never decoded, shared by all viewers.
 pub mod codec;
+mod cut;
 pub mod h264;
 pub mod keyframe;
+mod numbering;
 pub mod packet;
 pub mod packetise;
+mod parameters;
+mod reorder;
 pub mod ring;
+pub mod shape;
+mod units;

@@ -6,6 +6,10 @@ use std::ops::Range;
 /// headers it stays under 1280, the smallest MTU that IPv6 allows.
 pub const MAX_PAYLOAD: usize = 1188;
 
+/// Largest payload that is forwarded without being cut, where the codec lets us cut: with all headers, the longest SRTP tag and
+/// the number of a retransmission it just fits the same 1280.
+pub const MAX_FORWARDED: usize = 1200;
+
 /// Bytes that a payload may keep allocated besides itself: RTP header, header extensions and padding of an ordinary packet.
 /// A payload in a larger allocation is copied out of it, so that what is held is what is counted.
 pub const MAX_WASTE: usize = 64;

@@ -67,7 +67,7 @@ pub fn resolution(sps: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Reads bits of a NAL unit and steps over emulation prevention bytes (7.3.1).
-struct BitReader<'a> {
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     /// Position of the next bit.
     at: usize,
@@ -75,7 +75,7 @@ struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes: &bytes[..bytes.len().min(MAX_SPS)], at: 0, zeros: 0 }
     }
 
@@ -101,7 +101,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// `ue(v)` (9.1); of an `se(v)` the code number.
-    fn ue(&mut self) -> Option<u32> {
+    pub fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.bit()? == 0 {
             zeros += 1;

@@ -3,7 +3,7 @@ use super::{Call, Event};
 use crate::media::codec::{Codec, Kind};
 use crate::net::route::Datagram;
 use crate::rtc::rtcp;
-use crate::rtc::sdp::RemoteCodec;
+use crate::rtc::sdp::{RemoteCodec, parameter};
 use crate::rtc::session::Session;
 use crate::rtc::srtp::{HEADER, write_header};
 use crate::source::{Sound, TrackInfo};
@@ -98,8 +98,12 @@ impl Call {
         self.announced = true;
         let infos = self.sections.iter().filter_map(|section| {
             let codec = section.codec()?;
-            // What a camera writes of itself in fmtp is often wrong; H.264 says it in the pictures.
-            let fmtp = if codec.codec == Codec::H264 { String::new() } else { codec.fmtp.clone() };
+            // What a camera writes of itself in fmtp is often wrong; H.264 says it in its parameter sets.
+            let sets = || parameter(&codec.fmtp, "sprop-parameter-sets");
+            let fmtp = match codec.codec {
+                Codec::H264 => sets().map(|sets| format!("sprop-parameter-sets={sets}")).unwrap_or_default(),
+                _ => codec.fmtp.clone(),
+            };
             Some(TrackInfo { codec: codec.codec, fmtp })
         });
         self.events.push(Event::Tracks(infos.collect()));
