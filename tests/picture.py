@@ -4,6 +4,7 @@ Needs nothing but Python, so that Debian's own (for GStreamer) can use it too.
 """
 
 import pathlib
+import random
 import sys
 import time
 
@@ -25,13 +26,14 @@ def read_frame(frame):
     return read(bytes(plane), frame.width, frame.height, plane.line_size)
 
 
-def draw(number, width=640, height=360):
-    """Luma plane of a grey picture with the code rows and a block that moves."""
+def draw(number, width=640, height=360, grain=False):
+    """Luma plane of a grey picture with the code rows and a block that moves; with `grain` its keyframes are large."""
     rows = round(height * ROW_HEIGHT)
     left = number * 8 % (width - 64)
     moving = b"\x60" * left + b"\xc0" * 64 + b"\x60" * (width - left - 64)
     code = b"".join(_code_row(value, width) * rows for value in (number, int(time.time() * 1000) % 2**32))
-    return code + moving * 64 + b"\x60" * width * (height - 2 * rows - 64)
+    rest = width * (height - 2 * rows - 64)
+    return code + moving * 64 + (random.Random(rest).randbytes(rest) if grain else b"\x60" * rest)
 
 
 def _code_row(number, width):

@@ -1,13 +1,17 @@
 """Ways to the relay that lead through somebody else's address: a tunnel, routers on both sides."""
 
+import pathlib
 import re
+import subprocess
 
 import pytest
 
 from browser import assert_counter_rises
 from namespaces import run
 from relay import eventually, free_port
-from star import LINK, NO_MEDIA, ask, play
+from star import LINK, NO_MEDIA, RELAY, ask, play
+
+PEERS = pathlib.Path(__file__).parent / "peers"
 
 TUNNEL_PORT = 9555
 NO_UDP = """
@@ -104,3 +108,23 @@ def test_a_viewer_outside_plays_through_the_forwarded_port_of_a_router(porthole,
     assert_counter_rises(page, seconds=2, fps=15, video="seen.video")
     remote = pair(page)
     assert (remote["address"], remote["port"], remote["protocol"]) == ("10.77.53.1", outer, "udp"), remote
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_every_picture_passes_a_tunnel_that_is_too_narrow_for_the_camera_s_packets(porthole, new_page, star, codec):
+    run("ip", "-n", star.names["middle"], "link", "set", f"{LINK}2", "mtu", "1280")
+    port = free_port()
+    relay = porthole({"cam": f"webrtc:http://{RELAY}:{port}/whep" if codec == "VP8" else None}, prefix=star.within("relay"), address=RELAY)
+    peer = {"VP8": ["gst_camera.py", str(port), "VP8"], "H264": ["gst_publish.py", f"{relay.url}/api/webrtc?dst=cam", "60"]}[codec]
+    with subprocess.Popen([*star.within("relay"), "/usr/bin/python3", PEERS / peer[0], *peer[1:], "grain"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            if codec == "VP8":
+                assert process.stdout.readline() == "ready\n"
+            page = new_page(star.chromium())
+            play(page, relay, "whep")
+            counters = page.evaluate("collectCounters(seen.video, 3)")
+        finally:
+            process.kill()
+    assert len(counters) > 20 and None not in counters, counters
+    assert all(b == a + 1 for a, b in zip(counters, counters[1:])), counters

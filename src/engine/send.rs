@@ -2,10 +2,15 @@
 //! other, and leave in one segmented send where the kernel can (all segments of a run have one length,
 //! only the last may be shorter).
 use crate::engine::wire::Wire;
+use crate::net::fragments;
 use crate::net::route::{Route, Socket};
 
 /// Largest run: what one UDP send may carry.
 const MAX_RUN: usize = 64_000;
+
+/// Longest datagram that leaves in a segmented send: it fits every path that IPv6 may take (MTU 1280). The kernel cuts longer ones
+/// where their way is too narrow (IP fragmentation), but none of a segmented send.
+const MAX_SEGMENT: usize = 1280 - 40 - 8;
 
 /// The kernel takes no more now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +23,13 @@ pub struct SendBuffer {
     max_segments: usize,
     /// Sends made, for the benchmark's "system calls for each packet".
     pub sends: u64,
+    /// Sends that the kernel refused for their length.
+    pub too_long: u64,
 }
 
 impl SendBuffer {
     pub fn new() -> Self {
-        Self { bytes: Vec::with_capacity(MAX_RUN), segment: 0, count: 0, max_segments: 1, sends: 0 }
+        Self { bytes: Vec::with_capacity(MAX_RUN), segment: 0, count: 0, max_segments: 1, sends: 0, too_long: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -47,6 +54,7 @@ impl SendBuffer {
         if self.bytes.is_empty() {
             self.segment = len;
             self.max_segments = match route.socket {
+                Socket::Udp(_) if len > MAX_SEGMENT => 1,
                 Socket::Udp(index) => wire.udp(index).map_or(1, |port| port.max_segments()),
                 // Each packet gets the server's header in front.
                 Socket::Tcp(_) | Socket::Relay(_) => 1,
@@ -88,6 +96,7 @@ impl SendBuffer {
                     if error.kind() == std::io::ErrorKind::WouldBlock {
                         result = Err(Full);
                     } else {
+                        self.too_long += u64::from(fragments::is_too_long(&error));
                         log::debug!(target: "webrtc", "send failed route={route} error={error}");
                     }
                 }

@@ -2,6 +2,7 @@
 pub mod candidate;
 pub mod certificate;
 pub mod fetch;
+pub mod fragments;
 pub mod holder;
 pub mod host;
 pub mod interfaces;

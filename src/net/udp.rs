@@ -1,4 +1,5 @@
 //! The UDP side of the media port: batched receive with the address that was asked, segmented send.
+use crate::net::fragments;
 use crate::net::route::{Route, Socket};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
@@ -34,6 +35,7 @@ impl UdpPort {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let state = UdpSocketState::new((&socket).into())?;
+        fragments::allow(&socket, address.is_ipv6());
         // Best effort: small boards forbid more than their default.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         let _ = socket.set_send_buffer_size(SEND_BUFFER);
@@ -75,6 +77,16 @@ impl UdpPort {
     /// Sends `bytes` as datagrams of `segment` bytes each, the last one as long as it is. A full kernel
     /// buffer answers `WouldBlock`.
     pub fn send(&self, route: &Route, bytes: &[u8], segment: usize) -> io::Result<()> {
+        match self.transmit(route, bytes, segment) {
+            // What the kernel segments it does not fragment as well: one by one they pass.
+            Err(error) if bytes.len() > segment && fragments::is_too_long(&error) => {
+                bytes.chunks(segment).try_for_each(|datagram| self.transmit(route, datagram, segment))
+            }
+            result => result,
+        }
+    }
+
+    fn transmit(&self, route: &Route, bytes: &[u8], segment: usize) -> io::Result<()> {
         let transmit = Transmit {
             destination: route.remote,
             ecn: None,

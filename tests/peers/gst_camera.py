@@ -1,4 +1,4 @@
-"""gst_camera.py PORT VP8|H265: a camera that WHEP viewers call, made of GStreamer's webrtcbin: a counter, encoded as it is told.
+"""gst_camera.py PORT VP8|H265 [grain]: a camera that WHEP viewers call, made of GStreamer's webrtcbin: a counter, encoded as it is told, in packets of up to 1,400 bytes.
 
 Says "ready" once its door is open, and each description that it hears and gives as JSON on a line of its own."""
 
@@ -19,7 +19,7 @@ ENCODERS = {
     "VP8": "vp8enc deadline=1 cpu-used=8 target-bitrate=1000000 keyframe-max-dist=30 ! rtpvp8pay",
     "H265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate=1000 key-int-max=30 ! rtph265pay config-interval=-1 aggregate-mode=zero-latency",
 }
-port, codec = int(sys.argv[1]), sys.argv[2]
+port, codec, grain = int(sys.argv[1]), sys.argv[2], "grain" in sys.argv[3:]
 
 
 class Session:
@@ -73,7 +73,7 @@ class Session:
 
     def push(self):
         self.number += 1
-        self.source.emit("push-buffer", Gst.Buffer.new_wrapped(picture.draw(self.number, WIDTH, HEIGHT)))
+        self.source.emit("push-buffer", Gst.Buffer.new_wrapped(picture.draw(self.number, WIDTH, HEIGHT, grain)))
         return not self.ended
 
     def end(self):
