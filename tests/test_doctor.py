@@ -5,6 +5,7 @@ import concurrent.futures
 import fractions
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -25,6 +26,7 @@ SDP = {"Content-Type": "application/sdp"}
 HOST = "candidate:1 1 udp 2122260223 {} 50000 typ host"
 HIDDEN = HOST.format("0a1b2c3d-0000-4000-8000-000000000000.local")
 CAMERA = {"cam": "test:?fps=15"}
+PUBLISHER = pathlib.Path(__file__).parent / "peers" / "gst_publish.py"
 
 
 def examine(relay):
@@ -264,6 +266,17 @@ def test_d14_udp_is_blocked_and_the_picture_goes_by_tcp(porthole, new_page, tmp_
         page.goto(f"{relay.url}/stream.html?src=cam")
         wait_until_playing(page, 30000)
         assert str(relay.media_port) in verdict(relay, "D14", "sessions", 20)["remedy"]
+
+
+@pytest.mark.timeout(60)
+def test_d15_a_publisher_sends_b_frames(porthole):
+    relay = porthole({"door": None}, media="")  # GStreamer never looks for peers from a loopback address
+    command = ["/usr/bin/python3", PUBLISHER, f"{relay.url}/api/webrtc?dst=door", "60", "reordered"]
+    with subprocess.Popen(command) as publisher:
+        try:
+            assert "B-frames" in verdict(relay, "D15", "sessions", 20)["remedy"]
+        finally:
+            publisher.kill()
 
 
 def test_a_player_that_wants_tcp_gets_no_verdict_for_it(porthole, page):

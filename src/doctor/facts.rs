@@ -181,6 +181,8 @@ pub struct Media {
     pub retransmitted: u64,
     pub nacked: u64,
     pub keyframe_requests: u64,
+    /// Sends that the system refused because they were too long for the way.
+    pub too_long: u64,
     /// Smoothed, from this many reports of the viewer; for a publisher over the whole session.
     pub loss_percent: f32,
     pub reports: u32,
@@ -199,6 +201,10 @@ pub struct Track {
     pub keyframes_apart_ms: Option<u64>,
     /// Requests for a keyframe since the last one came.
     pub keyframes_asked: u32,
+    /// Keyframes come, but not what a decoder needs first (SPS, PPS).
+    pub undecodable: bool,
+    /// Pictures are sent in another order than they are shown in (B-frames).
+    pub reordered: bool,
 }
 
 /// The stream that a session belongs to.

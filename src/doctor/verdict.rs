@@ -48,6 +48,12 @@ pub enum Code {
     D13,
     /// TCP is used where UDP should work.
     D14,
+    /// Pictures are sent in another order than they are shown in.
+    D15,
+    /// Pictures come, but not what they are decoded with.
+    D16,
+    /// Packets are too long for the way.
+    D17,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -208,7 +214,7 @@ fn no_picture(facts: &Session) -> Option<Verdict> {
                 "Look at the program or browser that publishes: its camera may be switched off, muted or used by another program.",
             ));
         }
-        return video.and_then(no_keyframe);
+        return video.and_then(|video| undecodable(video).or_else(|| no_keyframe(video)));
     }
     if stream.state != "live" {
         let why = stream.last_error.as_deref();
@@ -238,7 +244,17 @@ fn no_picture(facts: &Session) -> Option<Verdict> {
         let since = video.track.last_packet_ms.map(|ms| format!(" for {}", span(ms))).unwrap_or_default();
         return Some(source_down(stream, &format!("it is connected but has sent nothing{since}")));
     }
-    if video.begun { None } else { no_keyframe(video) }
+    undecodable(video).or_else(|| no_keyframe(video))
+}
+
+fn undecodable(media: &Media) -> Option<Verdict> {
+    media.track.undecodable.then(|| {
+        Verdict::new(
+            Code::D16,
+            "Pictures come, but not what they are decoded with (SPS, PPS): no player can show them.",
+            "Let the camera or encoder repeat its headers before every keyframe (x264: repeat-headers=1; GStreamer: rtph264pay config-interval=-1),              or describe them by sprop-parameter-sets.",
+        )
+    })
 }
 
 fn source_down(stream: &Stream, why: &str) -> Verdict {
@@ -281,6 +297,24 @@ fn no_keyframe(media: &Media) -> Option<Verdict> {
 }
 
 fn bad_picture(facts: &Session) -> Option<Verdict> {
+    if facts.media.iter().any(|media| media.track.reordered) {
+        return Some(Verdict::new(
+            Code::D15,
+            "Pictures are sent in another order than they are shown in (B-frames): browsers show a few of them a second.",
+            "Switch B-frames off in the camera or encoder: profile \"Baseline\", \"B-frames: 0\", or a setting for low latency (x264: tune=zerolatency); \
+             in OBS \"Max B-frames: 0\".",
+        ));
+    }
+    let too_long: u64 = facts.media.iter().map(|media| media.too_long).sum();
+    if too_long > 0 {
+        return Some(Verdict::new(
+            Code::D17,
+            format!(
+                "{too_long} sends were refused by this system because they are too long for the way to the viewer (its MTU)."
+            ),
+            "Set the MTU of the VPN, tunnel or network card on the way to 1280 or more, or let the player use TCP (?mode=tcp).",
+        ));
+    }
     let counts = |media: &&Media| media.packets >= LOSS_PACKETS && (facts.publishes || media.reports >= LOSS_REPORTS);
     let worst = facts.media.iter().filter(counts).map(|media| media.loss_percent).fold(0.0, f32::max);
     if worst >= LOSS_PERCENT {

@@ -309,3 +309,28 @@ fn the_first_cause_wins() {
     facts.refusal = Some(Refusal::Codecs);
     said(&facts, Code::D07, &[]);
 }
+
+#[test]
+fn b_frames_are_named_with_the_setting_to_change() {
+    let mut facts = playing();
+    facts.media[0].track.reordered = true;
+    said(&facts, Code::D15, &["B-frames", "Baseline"]);
+    facts.publishes = true;
+    said(&facts, Code::D15, &["OBS"]);
+}
+
+#[test]
+fn pictures_without_parameter_sets_are_named() {
+    let mut facts = playing();
+    facts.media[0].track.undecodable = true;
+    said(&facts, Code::D16, &["SPS", "sprop-parameter-sets"]);
+    facts.publishes = true;
+    said(&facts, Code::D16, &["config-interval"]);
+}
+
+#[test]
+fn packets_that_the_system_refuses_are_counted_and_the_mtu_named() {
+    let mut facts = playing();
+    facts.media[0].too_long = 12;
+    said(&facts, Code::D17, &["12", "MTU", "1280"]);
+}

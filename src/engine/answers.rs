@@ -105,6 +105,7 @@ impl Engine {
             packets: 0,
             bytes: 0,
             retransmitted: 0,
+            too_long: 0,
             repeats: Repeats::default(),
             nacked: 0,
             keyframe_requests: 0,

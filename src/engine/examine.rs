@@ -234,6 +234,7 @@ fn sent(sender: &Sender, tracks: &HashMap<u32, Track>, now: Instant) -> Media {
         retransmitted: sender.retransmitted,
         nacked: sender.nacked,
         keyframe_requests: sender.keyframe_requests,
+        too_long: sender.too_long,
         loss_percent: sender.loss.percent,
         reports: sender.loss.reports,
         begun: sender.outbound.next().is_some(),
@@ -268,6 +269,8 @@ fn produced(track: &Track, now: Instant) -> facts::Track {
         last_keyframe_ms: track.keyframe.map(|keyframe| age(now, keyframe.at)),
         keyframes_apart_ms: track.keyframe.and_then(|keyframe| keyframe.apart).map(milliseconds),
         keyframes_asked: track.asked,
+        undecodable: track.shape.is_undecodable(),
+        reordered: track.shape.is_reordered(),
     }
 }
 

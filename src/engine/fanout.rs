@@ -74,8 +74,10 @@ pub fn pump(peer: &mut Peer, output: &mut Output<'_>) -> Vec<u32> {
             // A slow TCP viewer: it is woken when the connection takes more.
             continue;
         }
+        let too_long = output.buffer.too_long;
         let late = send_late(sender, track, &route, protect, output);
         let new = send_new(sender, track, &route, protect, &mut peer.budget, output);
+        sender.too_long += output.buffer.too_long - too_long;
         match late.and(new) {
             Ok(true) => {}
             Ok(false) | Err(Full) => peer.wake = Some(output.now + Budget::REFILL),

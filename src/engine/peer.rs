@@ -44,6 +44,8 @@ pub struct Sender {
     pub packets: u64,
     pub bytes: u64,
     pub retransmitted: u64,
+    /// Sends that the system refused because they were too long for the way.
+    pub too_long: u64,
     /// What was sent again.
     pub repeats: Repeats,
     pub nacked: u64,
