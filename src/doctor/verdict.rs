@@ -251,7 +251,7 @@ fn undecodable(media: &Media) -> Option<Verdict> {
     media.track.undecodable.then(|| {
         Verdict::new(
             Code::D16,
-            "Pictures come, but not what they are decoded with (SPS, PPS): no player can show them.",
+            "Pictures come, but not what they are decoded with (SPS and PPS, or the sequence header): no player can show them.",
             "Let the camera or encoder repeat its headers before every keyframe (x264: repeat-headers=1; GStreamer: rtph264pay config-interval=-1),              or describe them by sprop-parameter-sets.",
         )
     })

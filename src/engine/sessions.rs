@@ -150,11 +150,12 @@ impl Engine {
         if !peer.publishes {
             return self.on_sound(key, track, packet, now);
         }
+        let begins = packet.as_ref().is_some_and(|packet| packet.keyframe);
         if let Some((packet, track)) = packet.zip(self.tracks.get_mut(&track)) {
             track.push(packet, now);
         }
         // The first picture of a publisher is a keyframe; if it was lost, ask at once.
-        if first && self.tracks.get(&track).is_some_and(|track| track.ring.latest_keyframe().is_none()) {
+        if first && !begins {
             self.ask_keyframe(track, now);
         }
     }

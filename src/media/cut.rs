@@ -191,7 +191,7 @@ mod tests {
             let unit = unit(syntax, 30_000);
             for size in [1_205, 1_320, 1_388, 2_000] {
                 let out = cut(syntax, fragments(syntax, &unit, size));
-                assert_eq!(units(syntax, &out), [unit.clone()]);
+                assert_eq!(units(syntax, &out), std::slice::from_ref(&unit));
                 assert_eq!(out.len(), 26, "{size}");
                 assert!(out[..25].iter().all(|packet| packet.payload.len() == MAX_FORWARDED && !packet.marker));
                 assert!(out[25].marker);

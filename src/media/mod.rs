@@ -4,6 +4,7 @@ mod cut;
 pub mod h264;
 pub mod keyframe;
 mod numbering;
+mod obus;
 pub mod packet;
 pub mod packetise;
 mod parameters;

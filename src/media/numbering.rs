@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 /// Missing packets that have a place; a jump beyond it is a new beginning, for the ring too.
 const MAX_GAP: u64 = 4_096;
+/// Places that are kept; what is missing longer is asked for no more.
+const MAX_MISSING: usize = 1_024;
 
 /// Where a packet stands among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,11 @@ impl Numbering {
             return self.missing.remove(&seq).map_or(Place::Useless, Place::Late);
         }
         let gap = seq - expected;
-        self.missing.extend((0..gap).map(|i| (expected + i, next + i)));
-        while self.missing.len() as u64 > MAX_GAP {
-            self.missing.pop_first();
+        for i in gap.saturating_sub(MAX_MISSING as u64)..gap {
+            self.missing.insert(expected + i, next + i);
+            if self.missing.len() > MAX_MISSING {
+                self.missing.pop_first();
+            }
         }
         self.expected = Some((seq + 1, next + gap));
         Place::Newest
@@ -113,6 +117,6 @@ mod tests {
             numbering.arrive(1000 * i);
             numbering.next();
         }
-        assert!(numbering.missing.len() as u64 <= MAX_GAP);
+        assert!(numbering.missing.len() <= MAX_MISSING);
     }
 }

@@ -4,6 +4,7 @@
 use super::codec::Codec;
 use super::cut::Cutter;
 use super::numbering::{Numbering, Place};
+use super::obus::Obus;
 use super::packet::Packet;
 use super::parameters::Parameters;
 use super::reorder::Reorder;
@@ -17,7 +18,15 @@ const MAX_SET: usize = 1024;
 
 /// Shapes one track.
 #[derive(Debug)]
-pub struct Shape(Option<Units>);
+pub struct Shape(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Units(Box<Units>),
+    Obus(Obus),
+    /// Nothing has to be done.
+    Plain,
+}
 
 /// Of a codec that is made of NAL units.
 #[derive(Debug)]
@@ -71,7 +80,10 @@ struct Content {
 impl Shape {
     /// `fmtp` are the format parameters by which the track was described; they may hold parameter sets.
     pub fn new(codec: Codec, fmtp: &str) -> Self {
-        Self(Syntax::of(codec).map(|syntax| Units {
+        let Some(syntax) = Syntax::of(codec) else {
+            return Self(if codec == Codec::Av1 { Kind::Obus(Obus::default()) } else { Kind::Plain });
+        };
+        Self(Kind::Units(Box::new(Units {
             syntax,
             numbering: Numbering::default(),
             parameters: Parameters::new(syntax, fmtp),
@@ -84,30 +96,35 @@ impl Shape {
             doubt: false,
             undecodable: false,
             reorder: Reorder::default(),
-        }))
+        })))
     }
 
     /// Hands on what the packet becomes: itself, several packets, or nothing yet.
     pub fn take(&mut self, packet: Packet, mut each: impl FnMut(Packet)) {
         match &mut self.0 {
-            Some(units) => units.take(packet, &mut each),
-            None => each(packet),
+            Kind::Units(units) => units.take(packet, &mut each),
+            Kind::Obus(obus) => obus.take(packet, &mut each),
+            Kind::Plain => each(packet),
         }
     }
 
     /// The newest sequence parameter set.
     pub fn sequence(&self) -> Option<&[u8]> {
-        self.0.as_ref()?.parameters.sequence()
+        if let Kind::Units(units) = &self.0 { units.parameters.sequence() } else { None }
     }
 
     /// Do keyframes come that nobody can decode, since their parameter sets came by no way?
     pub fn is_undecodable(&self) -> bool {
-        self.0.as_ref().is_some_and(|units| units.undecodable)
+        match &self.0 {
+            Kind::Units(units) => units.undecodable,
+            Kind::Obus(obus) => obus.undecodable,
+            Kind::Plain => false,
+        }
     }
 
     /// Are pictures sent in another order than they are shown in?
     pub fn is_reordered(&self) -> bool {
-        self.0.as_ref().is_some_and(|units| units.reorder.is_found())
+        matches!(&self.0, Kind::Units(units) if units.reorder.is_found())
     }
 }
 
