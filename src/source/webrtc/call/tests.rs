@@ -17,6 +17,11 @@ struct Wire {
 
 impl Wire {
     fn new(medias: Vec<OfferedMedia>) -> Self {
+        Self::answered(medias, |answer| answer)
+    }
+
+    /// `change`: of the camera's answer.
+    fn answered(medias: Vec<OfferedMedia>, change: impl FnOnce(String) -> String) -> Self {
         let now = Instant::now();
         let identity = || Arc::new(Identity::generate().unwrap());
         let call = || Call::new(identity(), [Some(Socket::Udp(0)), None], now).unwrap();
@@ -26,7 +31,7 @@ impl Wire {
         // The camera sends what it was offered to send: it reads our wish as a publisher's offer.
         let offer = offer.replace("a=recvonly", "a=sendonly");
         let answer = camera.take_offer(&offer, &candidate(2), now).unwrap();
-        relay.take_answer(&answer.replace("a=recvonly", "a=sendonly"), now).unwrap();
+        relay.take_answer(&change(answer.replace("a=recvonly", "a=sendonly")), now).unwrap();
         Self { relay, camera, now }
     }
 
@@ -96,6 +101,20 @@ fn the_first_packet_tells_what_the_camera_sends_and_a_picture_without_its_beginn
     };
     assert_eq!((tracks[0].codec, packets[0].payload.len(), packets[0].keyframe), (Codec::H264, 4, false));
     assert_eq!(wire.relay.state(), "connected");
+}
+
+#[test]
+fn parameter_sets_of_a_camera_s_answer_are_told_and_its_profile_is_not() {
+    let sets = "sprop-parameter-sets=Z0LAHpWgFAFuQA==,aM48gA==";
+    let mut wire = Wire::answered(video(), |answer| {
+        answer.replace("packetization-mode=1;", &format!("packetization-mode=1;{sets};"))
+    });
+    wire.run(Duration::from_millis(500));
+    wire.relay.events.clear();
+    wire.send(97, 1, &[0x65, 0x88, 2, 3]);
+    wire.run(Duration::from_millis(50));
+    let Some(Event::Tracks(tracks)) = wire.relay.events.first() else { panic!("{:?}", wire.relay.events) };
+    assert_eq!(tracks[0].fmtp, sets);
 }
 
 #[test]
