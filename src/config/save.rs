@@ -41,7 +41,8 @@ fn edited(path: &Path, changes: &Changes) -> Result<(PathBuf, Option<String>), E
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(failed(&path, "can't be read", e)),
     };
-    let edit = |text: String, (name, sources): (&String, &Option<Vec<String>>)| edit::edit(&text, name, sources.as_deref());
+    let edit =
+        |text: String, (name, sources): (&String, &Option<Vec<String>>)| edit::edit(&text, name, sources.as_deref());
     let new = changes.iter().try_fold(old.clone(), edit);
     let new = new.map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
     Ok((path, (new != old).then_some(new)))

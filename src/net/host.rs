@@ -12,6 +12,14 @@ pub fn of_one(ip: IpAddr) -> Option<IpAddr> {
     one.then_some(ip)
 }
 
+/// The address at which packets to this one end, in its canonical form: see [`embedded`].
+pub fn end_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => embedded(v6).filter(|_| !v6.is_unspecified()).map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    }
+}
+
 /// 0.0.0.0/8 is no host elsewhere (RFC 1122 section 3.2.1.3): systems take it for themselves.
 fn is_one(ip: Ipv4Addr) -> bool {
     ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast()

@@ -1,6 +1,6 @@
 //! How far a URL may lead, by who wrote it. The relay stands where others do not reach: on loopback beside a printer's own
 //! services, on a cable that leads to one camera. What the operator wrote may lead there, what came over the network may not.
-use super::interfaces;
+use super::{host, interfaces};
 use std::net::IpAddr;
 
 /// Which addresses a connection may lead to.
@@ -53,7 +53,7 @@ impl Scope {
 
 /// What is special about an address that not everybody may send us to.
 fn kind(ip: IpAddr, own: &[IpAddr]) -> Option<&'static str> {
-    let ip = ip.to_canonical();
+    let ip = host::end_of(ip);
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
@@ -94,6 +94,9 @@ mod tests {
             "192.168.1.2",
             "::ffff:192.168.1.2",
             "2001:db8::2",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::1",
+            "2002:c0a8:102::9",
             "169.254.169.254",
             "::ffff:169.254.1.1",
             "fe80::1",

@@ -25,7 +25,7 @@ impl Client {
         let capture = if intent == Intent::Publish { PUBLISHER } else { OFFER };
         let sdp: String = capture
             .lines()
-            .filter(|line| !line.starts_with("a=candidate:"))
+            .filter(|line| !["a=candidate:", "a=ssrc"].iter().any(|start| line.starts_with(start)))
             .map(|line| match line.split_once(':') {
                 Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}\r\n", local.ufrag),
                 Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", local.pwd),

@@ -166,7 +166,7 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
             }
             Command::Trickle { id, trickle, reply } => {
                 note(format!("trickle {}", trickle.candidates.len()));
-                let restart = trickle.credentials.is_some_and(|(ufrag, _)| ufrag == "new");
+                let restart = trickle.credentials.is_some_and(|(ufrag, _)| ufrag == "newer");
                 let result = match trickle.if_match.as_deref() {
                     _ if id != ID => Err(unknown("session")),
                     Some("\"stale\"") => Err(Error::new(ErrorKind::PreconditionFailed, "another version")),

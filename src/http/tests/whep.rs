@@ -15,8 +15,7 @@ async fn a_viewer_creates_feeds_and_ends_its_session() {
     assert_eq!(field(&answer, "Accept-Patch"), Some("application/trickle-ice-sdpfrag"));
     assert_eq!(world.asked(), ["offer front door View webrtc/whep v=0"]);
 
-    let fragment =
-        "a=ice-ufrag:u\r\na=ice-pwd:p\r\nm=video 9 X 0\r\na=mid:0\r\na=candidate:1 1 udp 1 10.0.0.2 9 typ host\r\n";
+    let fragment = "a=ice-ufrag:user\r\na=ice-pwd:0123456789abcdefghijkl\r\nm=video 9 X 0\r\na=mid:0\r\na=candidate:1 1 udp 1 10.0.0.2 9 typ host\r\n";
     let patched = world.ask(&format!("PATCH {location}"), &format!("{FRAGMENT}If-Match: *\r\n"), fragment).await;
     assert_eq!((status(&patched), body(&patched), field(&patched, "ETag")), (204, "", None));
     assert_eq!(field(&patched, "Content-Length"), None);
@@ -94,7 +93,9 @@ async fn every_wrong_use_has_its_status() {
 #[tokio::test]
 async fn an_ice_restart_brings_new_credentials_and_a_new_tag() {
     let world = world().await;
-    let answer = world.ask(&format!("PATCH /cam/whep/{ID}"), FRAGMENT, "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n").await;
+    let answer = world
+        .ask(&format!("PATCH /cam/whep/{ID}"), FRAGMENT, "a=ice-ufrag:newer\r\na=ice-pwd:0123456789abcdefghijkl\r\n")
+        .await;
     assert_eq!((status(&answer), field(&answer, "ETag")), (200, Some("\"two\"")));
     assert_eq!(field(&answer, "Content-Type"), Some("application/trickle-ice-sdpfrag"));
     assert_eq!(body(&answer), "a=ice-ufrag:x\r\n");
