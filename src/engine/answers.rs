@@ -11,7 +11,7 @@ use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate::{self, Accepted, Side};
 use crate::rtc::renegotiate::Agreement;
-use crate::rtc::sdp::{Extension, Hash, Remote, Setup};
+use crate::rtc::sdp::{Extension, Remote, Setup};
 use crate::rtc::session::{PeerTransport, Processor, Session};
 use crate::rtc::twcc;
 use crate::source::TrackInfo;
@@ -148,9 +148,6 @@ impl Engine {
         ssrcs: &[Ssrcs],
         now: Instant,
     ) -> Result<(Box<Peer>, Answer), Error> {
-        if remote.fingerprint.hash != Hash::Sha256 {
-            return Err(Error::new(ErrorKind::BadRequest, "a=fingerprint: only sha-256 is supported"));
-        }
         let mut session_id = [0; 8];
         let _ = self.identity.fill(&mut session_id);
         let agreement =
@@ -158,7 +155,7 @@ impl Engine {
         let credentials = self.new_credentials()?;
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
-            fingerprint: remote.fingerprint.bytes.clone(),
+            fingerprints: remote.fingerprints.clone(),
         };
         let active = agreement.setup == Setup::Active;
         let session = Session::new(&self.identity, now, remote.ice_lite, active, key, credentials.clone(), transport);
@@ -237,7 +234,7 @@ impl Engine {
             version: agreement.version,
             ufrag: &credentials.ufrag,
             pwd: &credentials.pwd,
-            fingerprint: &format!("sha-256 {}", self.identity.fingerprint),
+            fingerprint: &self.identity.fingerprint.to_string(),
             setup: agreement.setup,
             candidates,
             ssrcs,

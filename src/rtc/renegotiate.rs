@@ -12,7 +12,7 @@ pub struct Agreement {
     pub version: u64,
     /// Our DTLS role.
     pub setup: Setup,
-    fingerprint: Fingerprint,
+    fingerprints: Vec<Fingerprint>,
     /// Kind and `a=mid` of each m-line; one that was rejected may become another (RFC 8829 section 5.2.2).
     medias: Vec<Option<(MediaKind, Option<String>)>>,
 }
@@ -24,7 +24,7 @@ impl Agreement {
             session_id,
             version: 0,
             setup: Setup::answer_to(remote.setup, choice),
-            fingerprint: remote.fingerprint.clone(),
+            fingerprints: remote.fingerprints.clone(),
             medias: Vec::new(),
         };
         agreement.renew(remote, accepted);
@@ -43,7 +43,7 @@ impl Agreement {
         if remote.pwd != peer.pwd {
             return Err("the ice-ufrag is this session's but the ice-pwd is not; an ICE restart changes both".into());
         }
-        if remote.fingerprint != self.fingerprint {
+        if remote.fingerprints != self.fingerprints {
             return Err(
                 "the ICE credentials are this session's but a=fingerprint is not; a certificate lasts as long as \
                         its session"

@@ -58,7 +58,8 @@ pub struct RemoteCodec {
 pub struct Ice {
     pub ufrag: Option<String>,
     pub pwd: Option<String>,
-    pub fingerprint: Option<Fingerprint>,
+    /// All with the strongest hash that was there; the certificate has to match one (RFC 8122 section 5).
+    pub fingerprints: Vec<Fingerprint>,
     pub setup: Option<Setup>,
     /// Without `a=`.
     pub candidates: Vec<String>,
@@ -143,7 +144,8 @@ impl RemoteMedia {
 pub struct Remote {
     pub ufrag: String,
     pub pwd: String,
-    pub fingerprint: Fingerprint,
+    /// At least one, all with one hash; the certificate has to match one of them.
+    pub fingerprints: Vec<Fingerprint>,
     /// Never `HoldConn`.
     pub setup: Option<Setup>,
     pub ice_lite: bool,
@@ -257,7 +259,8 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
 
     let ufrag = speakers.iter().find_map(|s| s.ice.ufrag.clone()).ok_or_else(|| missing("a=ice-ufrag"))?;
     let pwd = speakers.iter().find_map(|s| s.ice.pwd.clone()).ok_or_else(|| missing("a=ice-pwd"))?;
-    let fingerprint = speakers.iter().find_map(|s| s.ice.fingerprint.clone()).ok_or_else(|| {
+    let fingerprints = speakers.iter().map(|s| &s.ice.fingerprints).find(|some| !some.is_empty());
+    let fingerprints = fingerprints.cloned().ok_or_else(|| {
         if speakers.iter().any(|s| s.weak_fingerprint) {
             return missing("a=fingerprint with sha-256, sha-384 or sha-512");
         }
@@ -293,7 +296,7 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         medias,
         ufrag,
         pwd,
-        fingerprint,
+        fingerprints,
         candidates,
         transport,
         bundle,

@@ -113,7 +113,7 @@ impl Session {
         Self {
             ice: Ice::new(identity.provider.clone(), controlling, tag, local, remote.credentials),
             dtls: Endpoint::new(local_addr, TransportProtocol::UDP, None),
-            terms: Some(Terms::new(identity, active, remote.fingerprint)),
+            terms: Some(Terms::new(identity, active, remote.fingerprints)),
             early: Vec::new(),
             provider: identity.provider.clone(),
             keys: None,

@@ -41,7 +41,7 @@ impl Client {
         socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag, pwd: remote.pwd },
-            fingerprint: remote.fingerprint.bytes,
+            fingerprints: remote.fingerprints,
         };
         let active = remote.setup == Some(Setup::Passive);
         let mut session = Session::new(&identity, Instant::now(), true, active, 1, local, transport);

@@ -14,6 +14,8 @@ const MAX_TOKEN: usize = 64;
 const MAX_CANDIDATE: usize = 512;
 /// Candidate lines of one section that are looked at: some peers write each one again for every m-line and component.
 const MAX_CANDIDATE_LINES: usize = 4 * MAX_CANDIDATES;
+/// Most fingerprints of one section that are kept: a peer has one certificate, or one of each kind of key.
+const MAX_FINGERPRINTS: usize = 4;
 /// Longest name of an attribute that means something to us; longer ones are passed over.
 const MAX_NAME: usize = 24;
 
@@ -197,7 +199,7 @@ impl Section {
         Ok(())
     }
 
-    /// Several may stand in one section; SHA-256 is preferred, else the first one that we know counts.
+    /// Several may stand in one section: those with the strongest hash count (RFC 8122 section 5).
     fn fingerprint(&mut self, at: usize, value: &str) -> Result<(), SdpError> {
         let (name, digest) = value.split_once(' ').unwrap_or((value, ""));
         let Some(hash) = Hash::parse(name) else {
@@ -209,9 +211,11 @@ impl Section {
             let (name, len) = (hash.as_str(), hash.digest_len());
             SdpError::at(at, format!("a=fingerprint:{name} is not {len} hexadecimal bytes between colons"))
         })?;
-        let better = self.ice.fingerprint.as_ref().is_none_or(|f| f.hash != Hash::Sha256 && hash == Hash::Sha256);
-        if better {
-            self.ice.fingerprint = Some(Fingerprint { hash, bytes });
+        let fingerprints = &mut self.ice.fingerprints;
+        fingerprints.retain(|known| known.hash >= hash);
+        let room = fingerprints.len() < MAX_FINGERPRINTS;
+        if room && fingerprints.iter().all(|known| known.hash == hash && known.bytes != bytes) {
+            fingerprints.push(Fingerprint { hash, bytes });
         }
         Ok(())
     }

@@ -44,13 +44,30 @@ fn an_m_line_with_port_0_and_bundle_only_is_not_rejected() {
 }
 
 #[test]
-fn sha_256_is_preferred_among_several_fingerprints() {
+fn the_strongest_fingerprints_count_wherever_they_stand_and_in_either_case() {
     let remote = parse(captures::AIORTC_VIEWER).unwrap();
-    assert_eq!(remote.fingerprint.hash, Hash::Sha256);
-    assert!(captures::AIORTC_VIEWER.contains(&remote.fingerprint.to_string()));
-    let all = [fingerprint("sha-1", 20), fingerprint("SHA-512", 64), fingerprint("sha-384", 48)].concat();
-    let remote = parse(&format!("{HEAD}{TRANSPORT}{all}m=audio 9 RTP/SAVPF 0\n")).unwrap();
-    assert_eq!(remote.fingerprint.hash, Hash::Sha512);
+    let strongest = captures::AIORTC_VIEWER.lines().find(|line| line.starts_with("a=fingerprint:sha-512")).unwrap();
+    assert_eq!(format!("a=fingerprint:{}", remote.fingerprints[0]), strongest);
+    let media = "m=audio 9 RTP/SAVPF 0\n";
+    let read = |session: &[String], section: &[String]| {
+        let text = format!("{HEAD}{TRANSPORT}{}{media}{}", session.concat(), section.concat());
+        parse(&text).unwrap().fingerprints.iter().map(Fingerprint::to_string).collect::<Vec<_>>()
+    };
+    let (weak, middle) = (fingerprint("sha-1", 20), fingerprint("SHA-384", 48));
+    let strong = fingerprint("sha-512", 64).to_uppercase().replacen('A', "a", 1).replace("FINGERPRINT", "fingerprint");
+    let (as_384, as_512) = (middle[14..].trim(), strong[14..].trim());
+    let same = |read: Vec<String>, line: &str| read.len() == 1 && read[0].eq_ignore_ascii_case(line);
+    for order in [[&weak, &strong, &middle], [&middle, &strong, &weak], [&strong, &middle, &weak]] {
+        assert!(same(read(&order.map(String::clone), &[]), as_512), "{order:?}");
+    }
+    assert!(same(read(&[], &[middle.clone(), middle.clone()]), as_384));
+    assert!(
+        same(read(std::slice::from_ref(&strong), std::slice::from_ref(&middle)), as_384),
+        "the m-section's own counts"
+    );
+    assert!(same(read(std::slice::from_ref(&middle), &[weak]), as_384));
+    let other = strong.replacen("0A", "0B", 1);
+    assert_eq!(read(&[strong.clone(), other], &[]).len(), 2, "of two certificates, either");
 }
 
 #[test]

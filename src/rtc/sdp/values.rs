@@ -119,8 +119,8 @@ impl IceText {
     }
 }
 
-/// Hash functions that may name a certificate (RFC 8122 section 5 without the broken ones).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Hash functions that may name a certificate (RFC 8122 section 5 without the broken ones), the strongest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hash {
     Sha256,
     Sha384,
@@ -145,6 +145,14 @@ impl Hash {
         }
     }
 
+    fn algorithm(self) -> &'static ring::digest::Algorithm {
+        match self {
+            Hash::Sha256 => &ring::digest::SHA256,
+            Hash::Sha384 => &ring::digest::SHA384,
+            Hash::Sha512 => &ring::digest::SHA512,
+        }
+    }
+
     pub(super) fn parse(name: &str) -> Option<Hash> {
         [Hash::Sha256, Hash::Sha384, Hash::Sha512].into_iter().find(|h| h.as_str().eq_ignore_ascii_case(name))
     }
@@ -156,6 +164,13 @@ pub struct Fingerprint {
     pub hash: Hash,
     /// Exactly [`Hash::digest_len`] bytes.
     pub bytes: Vec<u8>,
+}
+
+impl Fingerprint {
+    /// Of a certificate in DER.
+    pub fn of(hash: Hash, certificate: &[u8]) -> Self {
+        Self { hash, bytes: ring::digest::digest(hash.algorithm(), certificate).as_ref().to_vec() }
+    }
 }
 
 impl fmt::Display for Fingerprint {

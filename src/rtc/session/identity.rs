@@ -1,7 +1,8 @@
 //! Who we are to peers: the certificate, and the DTLS settings that go with it.
 use super::handshake::DTLS_FIRST_RETRY;
 use crate::rtc::ice::Credentials;
-use rtc_crypto::{CryptoError, HashAlgorithm, RTCCryptoProvider};
+use crate::rtc::sdp::{Fingerprint, Hash};
+use rtc_crypto::{CryptoError, RTCCryptoProvider};
 use rtc_dtls::cipher_suite::CipherSuiteId;
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
 use rtc_dtls::crypto::Certificate;
@@ -22,8 +23,7 @@ const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 pub struct Identity {
     pub provider: Arc<dyn RTCCryptoProvider>,
     certificate: Certificate,
-    /// SHA-256 as SDP writes it: `AB:CD:…`.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
 }
 
 impl Identity {
@@ -32,8 +32,7 @@ impl Identity {
         let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
             .map_err(|e| e.to_string())?;
         let der = certificate.certificate.first().ok_or("the certificate is empty")?;
-        let digest = provider.crypto().hash(HashAlgorithm::Sha256, der.as_ref()).map_err(|e| e.to_string())?;
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        let fingerprint = Fingerprint::of(Hash::Sha256, der.as_ref());
         Ok(Self { provider, certificate, fingerprint })
     }
 
@@ -50,39 +49,42 @@ impl Identity {
     }
 }
 
+#[cfg(test)]
+impl Identity {
+    pub fn fingerprint_with(&self, hash: Hash) -> Fingerprint {
+        Fingerprint::of(hash, self.certificate.certificate[0].as_ref())
+    }
+}
+
 /// What the peer's description says of its transport.
 #[derive(Clone, Debug)]
 pub struct PeerTransport {
     pub credentials: Credentials,
-    /// SHA-256 digest of the certificate that the peer will show.
-    pub fingerprint: Vec<u8>,
+    /// One is of the certificate that the peer will show.
+    pub fingerprints: Vec<Fingerprint>,
 }
 
 /// What the DTLS settings of one session are made of as soon as its SRTP profiles are known.
 pub(super) struct Terms {
     provider: Arc<dyn RTCCryptoProvider>,
     certificate: Certificate,
-    /// SHA-256 digest of the certificate that the peer has to show.
-    expected: Vec<u8>,
+    /// One is of the certificate that the peer has to show.
+    expected: Vec<Fingerprint>,
     /// Are we the DTLS client?
     pub active: bool,
 }
 
 impl Terms {
-    pub fn new(identity: &Identity, active: bool, expected: Vec<u8>) -> Self {
+    pub fn new(identity: &Identity, active: bool, expected: Vec<Fingerprint>) -> Self {
         Self { provider: identity.provider.clone(), certificate: identity.certificate.clone(), expected, active }
     }
 
     pub fn config(self, profiles: Vec<SrtpProtectionProfile>) -> Result<HandshakeConfig, String> {
         let Self { provider, certificate, expected, active } = self;
-        let hashing = provider.clone();
         let verify = move |chain: &[Vec<u8>], _: &[_]| {
             let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
-            let digest = hashing
-                .crypto()
-                .hash(HashAlgorithm::Sha256, certificate)
-                .map_err(|e| RtcError::Crypto(e.to_string()))?;
-            if digest == expected { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
+            let matches = expected.iter().any(|known| *known == Fingerprint::of(known.hash, certificate));
+            if matches { Ok(()) } else { Err(RtcError::ErrNoMatchingCertificateFingerprint) }
         };
         ConfigBuilder::default()
             .with_crypto_provider(provider)

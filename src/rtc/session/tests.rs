@@ -1,16 +1,14 @@
 //! Two sessions on a simulated network.
 use super::*;
 use crate::rtc::ice::UDP_PRIORITY;
+use crate::rtc::sdp::Hash;
 
 fn credentials(name: &str) -> Credentials {
     Credentials { ufrag: name.into(), pwd: format!("{name}-password-of-some-length") }
 }
 
 fn digest(identity: &Identity) -> PeerTransport {
-    PeerTransport {
-        credentials: credentials(""),
-        fingerprint: identity.fingerprint.split(':').map(|b| u8::from_str_radix(b, 16).unwrap()).collect(),
-    }
+    PeerTransport { credentials: credentials(""), fingerprints: vec![identity.fingerprint.clone()] }
 }
 
 struct Pair {
@@ -24,13 +22,20 @@ struct Pair {
 
 impl Pair {
     fn new(wrong_fingerprint: bool, a_active: bool) -> Pair {
+        Self::with(Hash::Sha256, wrong_fingerprint, a_active)
+    }
+
+    /// `a`'s certificate is told by this hash, and besides by one of another certificate.
+    fn with(hash: Hash, wrong_fingerprint: bool, a_active: bool) -> Pair {
         let (ia, ib) = (Identity::generate().unwrap(), Identity::generate().unwrap());
         let now = Instant::now();
         let (ca, cb) = (credentials("aaaa"), credentials("bbbb"));
         let mut to_a = PeerTransport { credentials: ca.clone(), ..digest(&ia) };
+        let other = Identity::generate().unwrap().fingerprint_with(hash);
+        to_a.fingerprints = vec![other, ia.fingerprint_with(hash)];
         let to_b = PeerTransport { credentials: cb.clone(), ..digest(&ib) };
         if wrong_fingerprint {
-            to_a.fingerprint[3] ^= 1;
+            to_a.fingerprints[1].bytes[3] ^= 1;
         }
         let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b);
         let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a);
@@ -128,6 +133,18 @@ fn a_third_of_all_packets_may_be_lost_while_connecting() {
             pair.run(Duration::from_secs(9));
             assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "start {start}");
         }
+    }
+}
+
+#[test]
+fn a_certificate_may_be_named_by_any_strong_hash() {
+    for hash in [Hash::Sha384, Hash::Sha512] {
+        let mut pair = Pair::with(hash, false, true);
+        pair.run(Duration::from_millis(50));
+        assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "{hash:?}");
+        let mut forged = Pair::with(hash, true, true);
+        forged.run(Duration::from_millis(50));
+        assert_ne!(forged.b.state(), State::Connected, "{hash:?}");
     }
 }
 

@@ -97,7 +97,7 @@ impl Call {
         Ok(Self {
             local,
             session_id: u64::from(number(0)) << 30 | u64::from(number(4)) >> 2,
-            fingerprint: format!("sha-256 {}", identity.fingerprint),
+            fingerprint: identity.fingerprint.to_string(),
             intake: Intake { ssrc: number(8).max(1), ..Intake::default() },
             backchannel: None,
             numbers: (number(12) as u16, number(16)),

@@ -6,7 +6,7 @@ use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::ice::Credentials;
 use crate::rtc::negotiate;
 use crate::rtc::offer::{self, OfferedMedia};
-use crate::rtc::sdp::{self, Direction, Extension, Hash, Remote, RemoteCodec, RemoteMedia, Setup};
+use crate::rtc::sdp::{self, Direction, Extension, Remote, RemoteCodec, RemoteMedia, Setup};
 use crate::rtc::session::{PeerTransport, Session};
 use crate::rtc::twcc;
 use crate::stream::choice::Wanted;
@@ -118,12 +118,9 @@ impl Call {
     }
 
     fn begin(&mut self, remote: &Remote, controlling: bool, setup: Setup, now: Instant) -> Result<(), String> {
-        if remote.fingerprint.hash != Hash::Sha256 {
-            return Err("the camera's a=fingerprint is not sha-256".into());
-        }
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() },
-            fingerprint: remote.fingerprint.bytes.clone(),
+            fingerprints: remote.fingerprints.clone(),
         };
         let active = setup == Setup::Active;
         // The only session on these sockets: any tag finds it.
