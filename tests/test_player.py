@@ -285,3 +285,61 @@ def test_an_insecure_page_says_why_the_microphone_is_missing_and_how_to_get_http
     text = page.text_content("#panel")
     assert "HTTPS only" in text and "tls: auto" in text and INSECURE_NAME in text
     assert page.get_attribute("#panel a", "href").endswith("/trust.html")
+
+
+# Two channels, of which the left one sounds.
+LEFT = """
+async (base) => {
+  const context = new AudioContext();
+  await context.resume();
+  const [tone, merger, out] = [context.createOscillator(), context.createChannelMerger(2), context.createMediaStreamDestination()];
+  tone.connect(merger, 0, 0);
+  merger.connect(out);
+  tone.start();
+  const pc = new RTCPeerConnection();
+  window.sent = { pc, context };
+  pc.addTransceiver(out.stream.getAudioTracks()[0], { direction: 'sendonly' });
+  const { type, sdp } = await pc.createOffer();
+  await pc.setLocalDescription({ type, sdp: sdp.replace('useinbandfec=1', 'useinbandfec=1;stereo=1;sprop-stereo=1') });
+  const response = await fetch(`${base}/door/whip`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+}
+"""
+# The loudness of both channels that arrive.
+HEARD = """
+async () => {
+  const stream = document.querySelector('video').srcObject;
+  if (!stream?.getAudioTracks().length) return [0, 0];
+  if (!window.ears) {
+    const context = new AudioContext();
+    await context.resume();
+    const splitter = context.createChannelSplitter(2);
+    context.createMediaStreamSource(stream).connect(splitter);
+    window.ears = [0, 1].map((channel) => {
+      const analyser = context.createAnalyser();
+      splitter.connect(analyser, channel);
+      return analyser;
+    });
+  }
+  return ears.map((ear) => {
+    const samples = new Float32Array(ear.fftSize);
+    ear.getFloatTimeDomainData(samples);
+    return Math.max(...samples.map(Math.abs));
+  });
+}
+"""
+
+
+def test_two_channels_arrive_as_two(porthole, new_page):
+    relay = porthole({"door": None})
+    publisher, viewer = new_page(), new_page()
+    publisher.goto(relay.url + "/publish.html")
+    publisher.evaluate(LEFT, relay.url)
+    until(publisher, "sent.pc.connectionState === 'connected'", 5000)
+    viewer.goto(f"{relay.url}/stream.html?src=door")
+
+    def left_alone():
+        left, right = viewer.evaluate(HEARD)
+        return left > 0.2 and right < left / 4
+
+    eventually(left_alone, 10, "the left channel sounds and the right one does not")

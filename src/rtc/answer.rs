@@ -5,8 +5,8 @@
 use std::fmt::Write;
 
 use super::negotiate::{self, Accepted};
-use super::sdp::{Extension, Remote, RemoteCodec, RemoteMedia, Setup};
-use crate::media::codec::Kind;
+use super::sdp::{Extension, Remote, RemoteCodec, RemoteMedia, Setup, parameter};
+use crate::media::codec::{Codec, Kind};
 
 /// The SSRCs that we send one m-line's media with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,8 @@ impl Lines {
             self.line(format_args!("a=extmap:{number} {}", extension.uri()));
         }
         for codec in &accepted.codecs {
+            let stereo = receives.then(|| sends_stereo(codec, sends));
+            let codec = &RemoteCodec { fmtp: with_stereo(codec, stereo), ..codec.clone() };
             self.codec(codec, rtx(codec), receives, receives && local.transport_cc);
         }
         if receives {
@@ -212,10 +214,24 @@ impl Lines {
     }
 }
 
+/// Does the peer send two channels (RFC 7587 section 6.1)? `sprop-stereo` says so; `stereo` says what it wants to hear, but
+/// who only sends can mean nothing but that.
+fn sends_stereo(codec: &RemoteCodec, hears: bool) -> bool {
+    let says = |key| parameter(&codec.fmtp, key) == Some("1");
+    says("sprop-stereo") || (says("stereo") && !hears)
+}
+
+/// The parameters of Opus with what we want to hear, where we hear anything: without `stereo=1` browsers send one channel.
+fn with_stereo(codec: &RemoteCodec, wanted: Option<bool>) -> String {
+    let (Codec::Opus, Some(wanted)) = (codec.codec, wanted) else { return codec.fmtp.clone() };
+    let is_stereo = |pair: &&str| pair.split('=').next().is_some_and(|key| key.trim().eq_ignore_ascii_case("stereo"));
+    let others = codec.fmtp.split(';').filter(|pair| !pair.is_empty() && !is_stereo(pair));
+    others.chain(wanted.then_some("stereo=1")).collect::<Vec<_>>().join(";")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::codec::Codec;
     use crate::rtc::sdp::captures::{self, local, track};
     use crate::rtc::sdp::parse;
 
@@ -327,6 +343,24 @@ a=end-of-candidates
             answer.contains("a=fmtp:96 packetization-mode=1;profile-level-id=42c01f;level-asymmetry-allowed=1\r\n")
         );
         assert!(!answer.contains("sprop") && !answer.contains("a=fmtp:98"));
+    }
+
+    #[test]
+    fn who_sends_two_channels_is_asked_for_two() {
+        let answered = |text: &str| {
+            let answer = to_publisher(text, false);
+            let line = answer.lines().find(|line| line.starts_with("a=fmtp:111 ")).unwrap();
+            line.trim_start_matches("a=fmtp:111 ").to_owned()
+        };
+        let (obs, said) = (captures::OBS_WHIP_PUBLISHER, "stereo=1;sprop-stereo=1");
+        assert!(obs.contains(said));
+        let asks = |text: &str| answered(text).ends_with(";useinbandfec=1;stereo=1");
+        assert!(asks(obs) && asks(&obs.replace(said, "sprop-stereo=1")) && asks(&obs.replace(said, "Stereo=1")));
+        assert!(!answered(&obs.replace(said, "sprop-stereo=0")).contains("stereo"));
+        // A viewer's microphone is not what it wants to hear.
+        let hears = obs.replace(said, "stereo=1").replace("sendonly", "sendrecv");
+        assert!(!answered(&hears).contains("stereo"));
+        assert!(answered(&obs.replace("sendonly", "sendrecv")).contains("stereo=1"));
     }
 
     #[test]

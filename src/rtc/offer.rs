@@ -29,7 +29,11 @@ impl OfferedMedia {
     /// An m-line with these codecs, the preferred one first.
     pub fn new(kind: Kind, direction: Direction, codecs: &[Codec]) -> Self {
         let entries = codecs.iter().filter(|codec| codec.kind() == kind).flat_map(|codec| entries(*codec));
-        Self { kind, direction, codecs: entries.collect(), layer: None }
+        let mut codecs: Vec<RemoteCodec> = entries.collect();
+        // RFC 7587 section 6.1: without this a camera may send one channel of two.
+        let hears = |entry: &&mut RemoteCodec| entry.codec == Codec::Opus && direction.receives();
+        codecs.iter_mut().filter(hears).for_each(|entry| entry.fmtp.push_str(";stereo=1"));
+        Self { kind, direction, codecs, layer: None }
     }
 }
 
@@ -154,6 +158,7 @@ mod tests {
             let types = |codecs: &[RemoteCodec]| codecs.iter().map(|c| c.payload_type).collect::<Vec<_>>();
             assert_eq!(types(&read.codecs), types(&media.codecs));
         }
+        assert_eq!(text.matches("stereo=1").count(), 1, "for what comes only");
         assert_eq!(remote.medias[0].codecs[1].rtx, Some(117));
         assert!(remote.medias[2].sent.ssrc.is_some() && remote.medias[0].sent.ssrc.is_none(), "{text}");
         assert!(!text.contains("a=end-of-candidates"), "further ones may come");

@@ -129,7 +129,7 @@ export class Peer extends EventTarget {
       if (servers.length) pc.setConfiguration({ iceServers: servers });
       await this.prepare(pc);
       if (!current()) return;
-      await pc.setLocalDescription(await pc.createOffer());
+      await this.#describe(pc);
       if (!current()) return;
       await this.#signal(pc, current);
     } catch (error) {
@@ -213,6 +213,14 @@ export class Peer extends EventTarget {
   #remember(line) {
     const candidate = parseCandidate(line);
     if (!this.offered.some((c) => c.protocol === candidate.protocol && c.address === candidate.address)) this.offered.push(candidate);
+  }
+
+  /** Makes our offer. A player hears both channels only if its own description says so (RFC 7587). */
+  async #describe(pc) {
+    const { type, sdp } = await pc.createOffer();
+    const opus = this.options.dst ? null : sdp.match(/^a=rtpmap:(\d+) opus\//im);
+    const fmtp = opus && new RegExp(`^(a=fmtp:${opus[1]} (?!.*\\bstereo=).*?)(\r?)$`, 'gm');
+    await pc.setLocalDescription({ type, sdp: fmtp ? sdp.replace(fmtp, '$1;stereo=1$2') : sdp });
   }
 
   #accept(pc, sdp) {
@@ -419,7 +427,7 @@ export class Peer extends EventTarget {
     let done = false;
     if (!pc || this.signalling !== 'WebSocket') return done;
     try {
-      await pc.setLocalDescription(await pc.createOffer());
+      await this.#describe(pc);
       return (done = await this.#signalBySocket(pc, () => pc === this.#pc));
     } finally {
       if (!done) await pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
