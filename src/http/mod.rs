@@ -40,7 +40,7 @@ mod tests;
 #[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 mod tls;
 mod transport;
-mod trickle;
+pub mod trickle;
 mod webrtc;
 
 use crate::config;

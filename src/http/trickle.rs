@@ -39,7 +39,7 @@ pub fn parse_fragment(text: &str, if_match: Option<String>) -> Result<Trickle, S
 
 /// Takes a credential; a second one must be the same, since all media share one transport.
 fn credential(slot: &mut Option<String>, value: &str, kind: IceText, number: usize) -> Result<(), String> {
-    let value = kind.check(value).map_err(|what| format!("line {number} of the fragment: {what}"))?;
+    let value = kind.check_in_fragment(value).map_err(|what| format!("line {number} of the fragment: {what}"))?;
     match slot {
         Some(known) if known != value => {
             Err(format!("line {number} of the fragment: a second {} that differs", kind.name()))
@@ -82,7 +82,6 @@ mod tests {
         assert!(parse_fragment(&format!("{ufrag}{pwd}a=ice-ufrag:other\n"), None).is_err());
         assert!(parse_fragment(ufrag, None).is_err());
         assert!(parse_fragment(&format!("a=ice-ufrag:a bcd\n{pwd}"), None).is_err());
-        assert!(parse_fragment(&format!("a=ice-ufrag:abc\n{pwd}"), None).is_err());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub use values::{Direction, Extension, Fingerprint, Hash, IceText, MediaKind, Se
 pub mod captures;
 mod formats;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
 mod layers;
 mod section;

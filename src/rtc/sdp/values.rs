@@ -110,7 +110,16 @@ impl IceText {
     /// If it has other characters or a length that RFC 8839 section 5.4 does not allow. The text leaves the value out: it
     /// may be a secret.
     pub fn check(self, value: &str) -> Result<&str, String> {
-        let min = if self == IceText::Ufrag { 4 } else { 22 };
+        self.of_length(value, if self == IceText::Ufrag { 4 } else { 22 })
+    }
+
+    /// The same in a fragment (RFC 8840 section 9), where short ones were always taken: whoever restarts with them harms
+    /// itself alone.
+    pub fn check_in_fragment(self, value: &str) -> Result<&str, String> {
+        self.of_length(value, 1)
+    }
+
+    fn of_length(self, value: &str, min: usize) -> Result<&str, String> {
         let safe = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-#".contains(&b));
         if safe && (min..=IceText::MAX).contains(&value.len()) {
             return Ok(value);
