@@ -31,7 +31,7 @@ from relay import BINARY, Relay, free_port
 CAMERA = {"cam": "test:?fps=15"}
 HANDSHAKE_SECONDS = 5
 LOOK_SECONDS = 5  # files and addresses are looked at so often at most
-CONNECTIONS = 64
+CONNECTIONS = 56  # of 64, for programs of the relay's own machine
 
 
 @pytest.fixture
@@ -484,7 +484,7 @@ def test_the_rules_of_the_gate_hold_over_tls_and_forwarded_fields_are_not_believ
     assert ask(Origin="https://evil.example") == 403
     assert ask(Origin=f"https://localhost:{relay.http_port}") == 200
     assert ask(X_Forwarded_For="8.8.8.8", X_Forwarded_Proto="http") == 200
-    big = get(relay, "/?" + "x" * 9000, state / "ca.crt")
+    big = get(relay, "/?" + "x" * 17000, state / "ca.crt")
     assert big[0] == 431
 
 

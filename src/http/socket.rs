@@ -162,6 +162,9 @@ impl Client {
             return Ok(());
         }
         let refuse = |kind, text: String| Err(Error::new(kind, text));
+        let app = self.app.clone();
+        // What is found here is still so when it is changed.
+        let _turn = app.changes.lock().await;
         if let Some(stream) = self.known(&self.stream).await? {
             let producers = stream["producers"].as_array().map(Vec::as_slice).unwrap_or_default();
             let has = |source: &str| producers.iter().any(|producer| producer["url"] == public_url(source));

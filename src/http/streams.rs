@@ -52,13 +52,13 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     }
     let scope = Scope::of_client(request.peer.ip());
     let _turn = app.changes.lock().await;
-    app.passing.forget(name);
     if let Err(error) = app.relay.may_put(name, sources.clone(), scope).await {
         return response(&error, Door::Compat);
     }
     if let Err(refusal) = save(app, name.to_owned(), Some(sources.clone())).await {
         return refusal;
     }
+    app.passing.forget(name);
     done(app.relay.put_stream(name, sources, scope).await)
 }
 
@@ -78,10 +78,10 @@ async fn patch(app: &App, request: &Request, src: &str) -> Response {
 
 async fn delete(app: &App, src: &str) -> Response {
     let _turn = app.changes.lock().await;
-    app.passing.forget(src);
     if let Err(refusal) = save(app, src.to_owned(), None).await {
         return refusal;
     }
+    app.passing.forget(src);
     match app.relay.delete_stream(src).await {
         // go2rtc knows no 404 here: the stream is gone, that was the wish.
         Err(Error { kind: ErrorKind::NotFound, .. }) => Response::new(200),
