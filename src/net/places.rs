@@ -14,8 +14,8 @@ pub fn client(address: IpAddr) -> IpAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     pub all: usize,
-    /// For one client of the network. Nor may it have more than it leaves free, so that few clients cannot have all:
-    /// four of them leave a fifth.
+    /// For one client of the network. Nor may it have more than it leaves free, so that the next one finds as many as this
+    /// one took, and few clients cannot have all.
     pub each: usize,
     /// Left for this machine itself (Home Assistant, a reverse proxy) whatever the network does, and the other way round.
     pub kept: usize,
