@@ -5,6 +5,8 @@ mod board;
 mod config;
 mod doctor;
 mod engine;
+#[cfg(test)]
+mod fuzz;
 mod http;
 mod logging;
 mod media;

@@ -1,8 +1,7 @@
 //! WebRTC: sessions with peers, assembled from the sans-I/O crates of webrtc-rs.
 pub mod answer;
-mod client_hello;
 pub mod digest;
-mod dtls_repeat;
+mod dtls;
 pub mod h264_profile;
 pub mod ice;
 pub mod negotiate;

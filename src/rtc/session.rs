@@ -10,7 +10,7 @@ mod reason;
 mod tests;
 
 use crate::net::route::{Datagram, Route, Socket};
-use crate::rtc::dtls_repeat::Repeats;
+use crate::rtc::dtls::Filter;
 use crate::rtc::ice::{self, Credentials, Ice, Outcome};
 use crate::rtc::srtp::Protect;
 use bytes::BytesMut;
@@ -83,8 +83,10 @@ pub struct Session {
     dtls: Endpoint,
     /// What the handshake's settings are made of, until it begins.
     terms: Option<Terms>,
-    /// Of a client's first flight, which may come before a route is chosen, until all of its ClientHello is there.
-    early: Vec<Vec<u8>>,
+    /// What the peer's DTLS datagrams go through, from before a route is chosen.
+    filter: Filter,
+    /// Our answer to a client's first message, which a client that missed it is sent again.
+    cookie_request: Option<Vec<u8>>,
     provider: Arc<dyn RTCCryptoProvider>,
     keys: Option<Keys>,
     /// When the last authentic packet of media came.
@@ -92,7 +94,6 @@ pub struct Session {
     state: State,
     since: Instant,
     dtls_retries: u32,
-    repeats: Repeats,
     dtls_sent: Option<Instant>,
     handshake: Handshake,
 }
@@ -114,14 +115,14 @@ impl Session {
             ice: Ice::new(identity.provider.clone(), controlling, tag, local, remote.credentials),
             dtls: Endpoint::new(local_addr, TransportProtocol::UDP, None),
             terms: Some(Terms::new(identity, active, remote.fingerprints)),
-            early: Vec::new(),
+            filter: Filter::new(active),
+            cookie_request: None,
             provider: identity.provider.clone(),
             keys: None,
             media_came: None,
             state: State::Checking,
             since: now,
             dtls_retries: 0,
-            repeats: Repeats::default(),
             dtls_sent: None,
             handshake: Handshake::default(),
         }

@@ -1,7 +1,7 @@
 //! The DTLS part of a session: when the handshake begins and with which SRTP profiles, its repeats, and the keys that it ends with.
 use super::{Processor, Reason, Session, State, keys::Keys};
 use crate::net::route::Datagram;
-use crate::rtc::client_hello::offered_profiles;
+use crate::rtc::dtls::hello::offered_profiles;
 use crate::rtc::session::Event;
 use bytes::BytesMut;
 use rtc_dtls::endpoint::EndpointEvent;
@@ -13,11 +13,6 @@ use std::time::{Duration, Instant};
 /// First wait before a DTLS flight is sent again; doubles each time (RFC 6347 section 4.2.4.1 suggests
 /// 1 s for the open Internet, a lost packet on a LAN should not cost that).
 pub(super) const DTLS_FIRST_RETRY: Duration = Duration::from_millis(50);
-
-/// Datagrams of a ClientHello that are kept until it is whole.
-const EARLY_DATAGRAMS: usize = 4;
-/// Bytes of the largest one that is kept; none that crosses a network has more.
-const EARLY_BYTES: usize = 2048;
 
 /// How the DTLS handshake went, for those who ask why there is no picture.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,25 +33,24 @@ pub(super) fn peer() -> SocketAddr {
 impl Session {
     /// Once there is a route: as the client at once, as the server when the client has said what it offers.
     pub(super) fn begin_handshake(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        let offered = offered_profiles(&self.early);
-        let Some(terms) = self.terms.take_if(|terms| terms.active || offered.is_some()) else { return };
-        let (active, processor) = (terms.active, Processor::this());
-        let profiles = offered.map_or_else(|| processor.proposal().to_vec(), |offered| processor.choice(&offered));
-        let begun = terms.config(profiles).map(Arc::new).and_then(|config| {
-            if active {
-                return self.dtls.connect(now, peer(), config, None).map_err(|error| error.to_string());
+        let offered = self.filter.client_hello().map(offered_profiles);
+        if let Some(terms) = self.terms.take_if(|terms| terms.active || offered.is_some()) {
+            let (active, processor) = (terms.active, Processor::this());
+            let profiles = offered.map_or_else(|| processor.proposal().to_vec(), |offered| processor.choice(&offered));
+            let begun = terms.config(profiles).map(Arc::new).and_then(|config| {
+                if active {
+                    return self.dtls.connect(now, peer(), config, None).map_err(|error| error.to_string());
+                }
+                self.dtls.set_server_config(Some(config));
+                Ok(())
+            });
+            if let Err(error) = begun {
+                log::warn!(target: "webrtc", "the handshake can't begin error={error}");
+                return self.close(Reason::HandshakeFailed, events);
             }
-            self.dtls.set_server_config(Some(config));
-            Ok(())
-        });
-        if let Err(error) = begun {
-            log::warn!(target: "webrtc", "the handshake can't begin error={error}");
-            return self.close(Reason::HandshakeFailed, events);
+            self.flush_dtls(now, out);
         }
-        self.flush_dtls(now, out);
-        for datagram in std::mem::take(&mut self.early) {
-            self.read_dtls(now, &datagram, out, events);
-        }
+        self.read_dtls(now, out, events);
     }
 
     pub(super) fn dtls_datagram(
@@ -67,26 +61,46 @@ impl Session {
         events: &mut Vec<Event>,
     ) {
         self.handshake.received = self.handshake.received.saturating_add(1);
-        let Some(terms) = &self.terms else { return self.read_dtls(now, bytes, out, events) };
-        if !terms.active && bytes.len() <= EARLY_BYTES && offered_profiles(&self.early).is_none() {
-            // what the client repeats brings what was lost
-            if self.early.len() == EARLY_DATAGRAMS {
-                self.early.clear();
+        let misses_request = self.filter.take(bytes);
+        match self.state {
+            State::Handshaking => {
+                if misses_request && let Some((route, bytes)) = self.ice.selected().zip(self.cookie_request.clone()) {
+                    out.push(Datagram { route, bytes });
+                }
+                self.begin_handshake(now, out, events);
             }
-            self.early.push(bytes.to_vec());
-        }
-        if self.state == State::Handshaking {
-            self.begin_handshake(now, out, events);
+            State::Connected => self.read_dtls(now, out, events),
+            State::Checking | State::Closed => {}
         }
     }
 
-    fn read_dtls(&mut self, now: Instant, bytes: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
-        if self.state == State::Handshaking && self.repeats.is_repeat(bytes) {
+    /// Hands over what the filter has ready.
+    fn read_dtls(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        if self.terms.is_some() {
             return;
         }
-        self.dtls_retries = 0;
-        let result = self.dtls.read(now, peer(), None, BytesMut::from(bytes));
+        while self.state != State::Closed {
+            let state = self.dtls.get_connection_state(peer());
+            let has_keys = state.and_then(|state| state.cipher_suite()).is_some_and(|suite| suite.is_initialized());
+            let next = self.filter.flight().or_else(|| if has_keys { self.filter.secured() } else { None });
+            let Some(records) = next else { return };
+            self.give_dtls(now, &records, out, events);
+        }
+    }
+
+    fn give_dtls(&mut self, now: Instant, records: &[u8], out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
+        let result = self.dtls.read(now, peer(), None, BytesMut::from(records));
+        let before = out.len();
         self.flush_dtls(now, out);
+        let answer = out[before..].last();
+        if answer.is_some() {
+            // with each flight of ours the library counts its repeats anew, too
+            self.dtls_retries = 0;
+        }
+        self.cookie_request = answer.filter(|_| self.filter.awaits_cookie()).map(|answer| answer.bytes.clone());
+        if let Some(request) = &self.cookie_request {
+            self.filter.asked_for_cookie(request);
+        }
         match result {
             Ok(dtls_events) => {
                 for event in dtls_events {
@@ -94,6 +108,7 @@ impl Session {
                         EndpointEvent::HandshakeComplete => match self.derive_keys() {
                             Ok(keys) => {
                                 self.keys = Some(keys);
+                                self.filter.finish();
                                 self.state = State::Connected;
                                 self.handshake.done = Some(now);
                                 events.push(Event::Connected);

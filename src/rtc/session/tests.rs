@@ -1,5 +1,9 @@
 //! Two sessions on a simulated network.
+mod floods;
+mod spoiled;
+
 use super::*;
+use crate::fuzz::Random;
 use crate::rtc::ice::UDP_PRIORITY;
 use crate::rtc::sdp::Hash;
 
@@ -16,7 +20,8 @@ struct Pair {
     b: Session,
     now: Instant,
     carried: usize,
-    lose: fn(usize) -> bool,
+    /// By the datagram's place and content.
+    lose: fn(usize, &[u8]) -> bool,
     events: [Vec<Event>; 2],
 }
 
@@ -40,7 +45,7 @@ impl Pair {
         let mut a = Session::new(&ia, now, true, a_active, 1, ca, to_b);
         let b = Session::new(&ib, now, false, !a_active, 2, cb, to_a);
         a.ice_mut().add_remote(now, Socket::Udp(0), "10.0.0.2:2".parse().unwrap(), UDP_PRIORITY);
-        Pair { a, b, now, carried: 0, lose: |_| false, events: [vec![], vec![]] }
+        Pair { a, b, now, carried: 0, lose: |_, _| false, events: [vec![], vec![]] }
     }
 
     fn run(&mut self, time: Duration) {
@@ -52,14 +57,14 @@ impl Pair {
             while !to_a.is_empty() || !to_b.is_empty() {
                 for datagram in std::mem::take(&mut to_b) {
                     self.carried += 1;
-                    if !(self.lose)(self.carried) {
+                    if !(self.lose)(self.carried, &datagram.bytes) {
                         let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..datagram.route };
                         self.b.handle(self.now, from, &datagram.bytes, &mut to_a, &mut self.events[1]);
                     }
                 }
                 for datagram in std::mem::take(&mut to_a) {
                     self.carried += 1;
-                    if !(self.lose)(self.carried) {
+                    if !(self.lose)(self.carried, &datagram.bytes) {
                         let from = Route { remote: "10.0.0.2:2".parse().unwrap(), ..datagram.route };
                         self.a.handle(self.now, from, &datagram.bytes, &mut to_b, &mut self.events[0]);
                     }
@@ -99,20 +104,16 @@ fn damaged_and_forged_datagrams_neither_fail_nor_fill_the_memory() {
     let mut pair = Pair::new(false, true);
     pair.run(Duration::from_millis(50));
     let from = pair.b.ice().selected().unwrap();
-    let mut number = 1u64;
-    let mut random = || {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (number >> 33) as usize
-    };
+    let mut random = Random::new(1);
     for _ in 0..20_000 {
-        let first = [0, 1, 20, 21, 22, 23, 128, 144, 160, 176, 191][random() % 11];
-        let mut bytes: Vec<u8> = (0..random() % 80).map(|_| random() as u8).collect();
+        let first = [0, 1, 20, 21, 22, 23, 128, 144, 160, 176, 191][random.below(11)];
+        let mut bytes = random.bytes(80);
         bytes.insert(0, first);
-        if bytes.len() > 20 && random() % 2 == 0 {
+        if bytes.len() > 20 && random.one_in(2) {
             match first {
                 0 | 1 => bytes[1..8].copy_from_slice(&[1, 0, 8, 0x21, 0x12, 0xa4, 0x42]),
                 20..=23 => bytes[1..13].copy_from_slice(&[254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 8]),
-                _ => bytes[1] = [96, 200, 201, 205][random() % 4],
+                _ => bytes[1] = [96, 200, 201, 205][random.below(4)],
             }
         }
         pair.events[1].clear();
@@ -129,7 +130,7 @@ fn a_third_of_all_packets_may_be_lost_while_connecting() {
         for start in 0..20 {
             let mut pair = Pair::new(false, a_active);
             pair.carried = start * 1000;
-            pair.lose = |n| ((n as u32).wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3);
+            pair.lose = |n, _| ((n as u32).wrapping_mul(2_654_435_761) >> 16).is_multiple_of(3);
             pair.run(Duration::from_secs(9));
             assert_eq!((pair.a.state(), pair.b.state()), (State::Connected, State::Connected), "start {start}");
         }
@@ -164,7 +165,7 @@ fn a_certificate_that_the_description_did_not_name_is_refused() {
 #[test]
 fn a_peer_that_never_comes_is_given_up_in_time() {
     let mut pair = Pair::new(false, true);
-    pair.lose = |_| true;
+    pair.lose = |_, _| true;
     pair.run(ICE_DEADLINE - Duration::from_millis(100));
     assert_eq!(pair.b.state(), State::Checking);
     pair.run(Duration::from_millis(200));
@@ -181,7 +182,7 @@ fn packet(session: &mut Session, seq: u16) -> Vec<u8> {
 
 /// Media from `a`, which answers nothing more, reaches `b` for 20 s.
 fn stream_without_answers(pair: &mut Pair) {
-    pair.lose = |_| true;
+    pair.lose = |_, _| true;
     let packets: Vec<Vec<u8>> = (0..20).map(|seq| packet(&mut pair.a, seq)).collect();
     let from = Route { remote: "10.0.0.1:1".parse().unwrap(), ..pair.a.ice().selected().unwrap() };
     for packet in packets {
