@@ -6,7 +6,6 @@ import http.client
 import ipaddress
 import json
 import os
-import pathlib
 import re
 import shlex
 import socket
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import picture
 from browser import assert_counter_rises, until, view, wait_until_playing
 from conftest import CHROMIUM, CHROMIUM_FLAGS, INSECURE_NAME
+from memory import resident_kib
 from namespaces import linked
 from relay import BINARY, Relay, free_port
 
@@ -126,10 +126,6 @@ def certificate(name, days=90):
     made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
     return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
-
-
-def resident_kib(relay):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{relay.pid}/status").read_text())[1])
 
 
 # ---- the relay's own authority

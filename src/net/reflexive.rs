@@ -335,4 +335,30 @@ mod tests {
         world.lookup.confirm(world.start + Duration::from_secs(40));
         assert_eq!(world.tick(40_000).len(), 1);
     }
+
+    #[test]
+    fn spoiled_answers_of_a_server_are_survived_and_its_true_one_is_taken() {
+        for seed in crate::fuzz::rounds(200) {
+            let mut random = crate::fuzz::Random::new(seed);
+            let mut world = World::new(&[&["192.0.2.1:3478"]]);
+            let asked = world.tick(0).remove(0);
+            for _ in 0..20 {
+                let kind = kind::BINDING | [kind::SUCCESS, kind::FAILURE][random.below(2)];
+                let mut answer = Writer::new(kind, &asked.1[8..20].try_into().unwrap())
+                    .with_address(attribute::XOR_MAPPED_ADDRESS, at("203.0.113.7:8555"))
+                    .with(attribute::ERROR_CODE, b"\0\0\x04\x01no")
+                    .finish();
+                random.spoil(&mut answer);
+                world.lookup.handle(world.start, asked.0, at("10.0.0.1:8555"), &answer);
+                assert!(world.tick(0).len() <= 2, "round {seed}");
+            }
+            let patience = (RETRY + REFRESH).as_millis() as u64 * 2;
+            for ms in (0..patience).step_by(500) {
+                for asked in world.tick(ms) {
+                    world.answer(ms, &asked, "203.0.113.7:8555");
+                }
+            }
+            assert_eq!(world.found(), ["203.0.113.7:8555"], "round {seed}");
+        }
+    }
 }

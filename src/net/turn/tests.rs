@@ -1,4 +1,6 @@
 //! The client against a scripted server.
+mod spoiled;
+
 use super::allocation::Allocation;
 use super::*;
 use crate::net::servers::{Login, Transport};

@@ -58,7 +58,24 @@ pub fn answered_tag(bytes: &[u8]) -> Option<u32> {
     answer.then(|| Some(u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?)))?
 }
 
-/// Is it STUN (RFC 7983 and the magic cookie of RFC 8489)?
+/// Longest message of a check that is looked into; they have some hundred bytes. Before it knows whose a message is, the library
+/// keeps each of its attributes on its own.
+const MAX_CHECK: usize = 1500;
+
+/// Is it STUN (RFC 7983 and the magic cookie of RFC 8489), and no longer than checks are?
 pub fn is_stun(bytes: &[u8]) -> bool {
-    bytes.len() >= 20 && bytes[0] < 4 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42]
+    (20..=MAX_CHECK).contains(&bytes.len()) && bytes[0] < 4 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_attributes_without_end_is_no_check() {
+        let message =
+            |attributes: usize| [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42], &vec![0; 12 + 4 * attributes][..]].concat();
+        assert!(is_stun(&message(0)) && is_stun(&message(370)));
+        assert!(!is_stun(&message(371)) && !is_stun(&message(16_000)));
+    }
 }

@@ -1,4 +1,6 @@
 //! Two agents on a simulated network.
+mod spoiled;
+
 use super::*;
 
 fn credentials(name: &str) -> Credentials {

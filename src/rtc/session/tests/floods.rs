@@ -9,10 +9,10 @@ fn record(kind: u8, epoch: u8, number: u64, body: &[u8]) -> Vec<u8> {
     [record.as_slice(), body].concat()
 }
 
-/// A fragment of one byte's length that has none.
+/// A fragment that says it has one byte and has none.
 fn empty_fragment(message: u8, length: u16, offset: u16) -> Vec<u8> {
     let [[l1, l0], [o1, o0]] = [length.to_be_bytes(), offset.to_be_bytes()];
-    record(22, 0, offset.into(), &[1, 0, l1, l0, 0, message, 0, o1, o0, 0, 0, 0])
+    record(22, 0, (length - offset).into(), &[1, 0, l1, l0, 0, message, 0, o1, o0, 0, 0, 1])
 }
 
 impl Pair {
