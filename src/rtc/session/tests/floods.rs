@@ -48,11 +48,11 @@ const STAGES: std::ops::Range<usize> = 0..16;
 
 #[test]
 fn a_burst_of_empty_fragments_in_reverse_order_harms_nobody_at_any_stage() {
-    for (stage, a_active) in STAGES.step_by(3).flat_map(|stage| [(stage, true), (stage, false)]) {
+    for (stage, a_active) in STAGES.step_by(5).flat_map(|stage| [(stage, true), (stage, false)]) {
         let mut pair = Pair::after(stage, a_active);
-        for message in 0..4 {
-            for offset in (0..16_000).rev() {
-                assert_eq!(pair.forge(&empty_fragment(message, 16_001, offset)), 0);
+        for message in [0, 2] {
+            for offset in (0..6_000).rev() {
+                assert_eq!(pair.forge(&empty_fragment(message, 6_001, offset)), 0);
             }
         }
         pair.connects();
@@ -61,9 +61,9 @@ fn a_burst_of_empty_fragments_in_reverse_order_harms_nobody_at_any_stage() {
 
 #[test]
 fn encrypted_records_before_there_are_keys_are_not_gathered() {
-    for (stage, a_active) in STAGES.step_by(3).flat_map(|stage| [(stage, true), (stage, false)]) {
+    for (stage, a_active) in STAGES.step_by(5).flat_map(|stage| [(stage, true), (stage, false)]) {
         let mut pair = Pair::after(stage, a_active);
-        for number in 0..5_000 {
+        for number in 0..300 {
             for body in [&[0; 1][..], &[0; 48], &[0; 1300]] {
                 for kind in [20, 21, 22, 23] {
                     pair.forge(&record(kind, 1, number % 100, body));
