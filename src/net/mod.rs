@@ -15,6 +15,7 @@ pub mod policy;
 pub mod reach;
 pub mod reflexive;
 pub mod resolve;
+pub mod reference;
 pub mod route;
 pub mod scope;
 pub mod servers;

@@ -1,4 +1,5 @@
 //! The other end of a URL: a TCP connection to it, in TLS where the scheme says so.
+use super::reference;
 use super::scope::Scope;
 use super::tls::{self, TlsStream, Trust};
 use std::fmt;
@@ -91,26 +92,29 @@ impl Place {
         Some(format!("Basic {}", data_encoding::BASE64.encode(plain.as_bytes())))
     }
 
-    /// Where a reference (`Location`) leads from here (RFC 3986 section 5.2, without `..`).
+    /// Where a reference (`Location`) leads from here. The login goes along only where the reference names no host.
+    ///
+    /// # Errors
+    /// If it leads to no place at all.
     pub fn join(&self, reference: &str) -> Result<Self, String> {
-        if reference.contains("://") {
-            return Self::parse(reference);
+        let scheme = if self.secure { "https" } else { "http" };
+        let base = format!("{scheme}://{}{}", self.authority(), self.path);
+        let target = reference::resolve(&base, reference).ok_or("the server sends us to an address that is none")?;
+        let mut place = Self::parse(&target)?;
+        if !reference::names_host(reference) {
+            place.login = self.login.clone();
         }
-        let path = self.path.split('?').next().unwrap_or("/");
-        let path = match reference.chars().next() {
-            Some('/') => reference.to_owned(),
-            Some('?') => format!("{path}{reference}"),
-            _ => format!("{}/{reference}", path.rsplit_once('/').map_or("", |(folder, _)| folder)),
-        };
-        let rest = path.split('#').next().unwrap_or_default();
-        if rest.contains(|c: char| c.is_control() || c == ' ') {
-            return Err("the server sends us to an address that is none".into());
-        }
-        Ok(Self { path: rest.to_owned(), ..self.clone() })
+        Ok(place)
+    }
+
+    /// Scheme, host and port are the same (RFC 6454 section 5).
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.secure == other.secure && self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
     }
 }
 
-fn decoded(text: &str) -> String {
+/// `%40` and the like, read as what they mean (RFC 3986 section 2.1).
+pub fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -296,6 +300,24 @@ mod tests {
         assert_eq!(path("/whep/1").as_deref(), Ok("cam:1984/whep/1"));
         assert_eq!(path("?x").as_deref(), Ok("cam:1984/api/webrtc?x"));
         assert_eq!(path("https://other/a#b").as_deref(), Ok("other/a"));
-        assert!(path("/a b").is_err());
+        assert_eq!(path("/a b").as_deref(), Ok("cam:1984/a%20b"));
+        assert_eq!(path("//other/a").as_deref(), Ok("other/a"));
+        assert_eq!(path("../x").as_deref(), Ok("cam:1984/x"));
+        for none in ["/a\nb", "rtsp://cam/", "http:", "http://", "//:80/", "mailto:a@b"] {
+            assert!(path(none).is_err(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_goes_along_only_where_the_reference_names_no_host() {
+        let base = Place::parse("https://u:p@cam/whep").unwrap();
+        assert_eq!(base.join("/s").unwrap().login, base.login);
+        for elsewhere in ["//cam/s", "https://cam/s", "http://cam/s"] {
+            assert_eq!(base.join(elsewhere).unwrap().login, None);
+        }
+        let same = |reference| base.join(reference).unwrap().is_same_origin(&base);
+        assert!(
+            same("/s") && same("//CAM:443/s") && !same("http://cam/s") && !same("//cam:8443/s") && !same("//other/s")
+        );
     }
 }

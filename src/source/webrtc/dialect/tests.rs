@@ -256,6 +256,35 @@ fn milestone() {
 }
 
 #[test]
+fn an_unusable_session_address_costs_the_goodbye_and_not_the_picture() {
+    for (location, path) in [
+        ("/s/1", Some("/s/1")),
+        ("s 1", Some("/cam/s%201")),
+        ("../s", Some("/s")),
+        ("//host/s", Some("/s")),
+        ("http://HOST:80/s", Some("/s")),
+        ("", None),
+        (" ", None),
+        ("//other/s", None),
+        ("https://host/s", None),
+        ("http://host:81/s", None),
+        ("rtsp://host/s", None),
+        ("http://", None),
+        ("/a\tb", None),
+    ] {
+        let (mut call, _) = Exchange::begin("http://u:p@host/cam/whep");
+        call.next(Input::Offer(OFFER));
+        let steps = call.reply(201, &[("Location", location)], ANSWER).unwrap();
+        assert_eq!(steps, [Step::TakeAnswer(ANSWER.into())], "{location:?}");
+        assert_eq!(call.next(Input::Candidate("candidate:1")).len(), usize::from(path.is_some()), "{location:?}");
+        let end = call.next(Input::End);
+        assert_eq!(path.map(|_| request(&end).place.path.as_str()), path, "{location:?}");
+        assert_eq!(end.len(), usize::from(path.is_some()));
+        assert!(end.is_empty() || request(&end).place.login.as_deref() == Some("u:p"));
+    }
+}
+
+#[test]
 fn whep() {
     let (mut call, steps) = Exchange::begin("http://host/cam/whep#bearer=t0k");
     assert_eq!(kinds(&steps), [(Kind::Video, Direction::RecvOnly), (Kind::Audio, Direction::RecvOnly)]);

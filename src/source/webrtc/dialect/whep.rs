@@ -34,7 +34,7 @@ impl Whep {
 
     /// The secret is for the host that the URL names, and for nobody that this one sends us to.
     fn request(&self, method: Method, place: Place) -> Request {
-        let named = (&place.host, place.port) == (&self.place.host, self.place.port);
+        let named = place.is_same_origin(&self.place);
         let request = Request::new(method, place);
         match named && !self.bearer.is_empty() {
             true => request.with("authorization", format!("Bearer {}", self.bearer)),
@@ -47,9 +47,8 @@ impl Whep {
         if !body.trim_start().starts_with("v=0") {
             return Err(format!("{} answered, but not with a session description", reply.place.authority()));
         }
-        self.session = reply.field("location").map(|location| reply.place.join(location)).transpose()?;
-        let named = |session: &&mut Place| (&session.host, session.port) == (&self.place.host, self.place.port);
-        if let Some(session) = self.session.as_mut().filter(named) {
+        self.session = reply.field("location").and_then(|location| session(reply, location));
+        if let Some(session) = self.session.as_mut().filter(|session| session.is_same_origin(&self.place)) {
             session.login = self.place.login.clone();
         }
         self.etag = reply.field("etag").map(str::to_owned);
@@ -107,6 +106,22 @@ impl Dialect for Whep {
     fn trickles(&self) -> bool {
         false
     }
+}
+
+/// The session's address (RFC 9725 section 4.2): of the server that answered, and no other. Without one it can't be
+/// told of candidates or of the end, which costs no picture.
+fn session(reply: &Reply, location: &str) -> Option<Place> {
+    let at = reply.place.authority();
+    let found = match location.trim().is_empty() {
+        true => Err("is empty".into()),
+        false => reply.place.join(location),
+    };
+    match found {
+        Ok(session) if session.is_same_origin(&reply.place) => return Some(session),
+        Ok(session) => log::debug!(target: "webrtc", "session of {at} is not used, it is at {}", session.authority()),
+        Err(error) => log::debug!(target: "webrtc", "session of {at} is not used, its address: {error}"),
+    }
+    None
 }
 
 /// `<turn:host>; rel="ice-server"; username="u"; credential="c"`, several of them with commas in between.
