@@ -24,7 +24,11 @@ pub(super) fn findings(part: &Root) -> Vec<Finding> {
         for source in &stream.sources {
             let message = match source_scheme(source) {
                 Some(scheme) if SCHEMES.contains(&scheme) => match source::check(source) {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        let warnings = source::warnings(source).into_iter();
+                        found.extend(warnings.map(|message| Finding::new(&["streams", name], message)));
+                        continue;
+                    }
                     Err(error) => error,
                 },
                 named => {

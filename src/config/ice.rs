@@ -1,34 +1,23 @@
 //! What the operator should know about `webrtc.ice_servers`.
 use super::document::Finding;
 use super::parts::WebrtcPart;
-use crate::net::servers::{Kind, Uri, quoted};
+use crate::net::servers::{Kind, Uri};
 
 pub(super) fn findings(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
-    for (number, server) in webrtc.ice_servers.iter().flatten().enumerate() {
-        let number = number.to_string();
-        let mut say = |key: &str, message: String| {
-            found.push(Finding::new(&["webrtc", "ice_servers", &number, key], message));
-        };
-        let word = |word: &Option<String>| word.as_deref().and_then(quoted).is_some();
-        for url in server.urls.iter().flat_map(|words| &words.0) {
-            match Uri::parse(url) {
-                // The text stays out: people write passwords into it.
-                Err(error) => say("urls", format!("left out, {error}")),
-                Ok(uri) if uri.kind == Kind::Stun => {}
-                Ok(uri) => {
-                    if !word(&server.username) || !word(&server.credential) {
-                        say("urls", format!("{uri}: needs username and credential, of printable ASCII characters"));
-                    }
-                    if cfg!(not(feature = "turn")) {
-                        say(
-                            "urls",
-                            format!(
-                                "{uri}: only players are told of it, this build was made without the cargo feature turn"
-                            ),
-                        );
-                    }
-                }
-            }
+    let Some(list) = &webrtc.ice_servers else { return };
+    for problem in &list.problems {
+        let mut path = vec!["webrtc", "ice_servers"];
+        path.extend(problem.path.iter().map(String::as_str));
+        found.push(Finding::new(&path, problem.message.as_str()));
+    }
+    if cfg!(feature = "turn") {
+        return;
+    }
+    for uri in list.servers.iter().flat_map(|server| &server.urls).filter_map(|url| Uri::parse(url).ok()) {
+        if uri.kind != Kind::Stun {
+            let message =
+                format!("{uri}: only players are told of it, this build was made without the cargo feature turn");
+            found.push(Finding::new(&["webrtc", "ice_servers"], message));
         }
     }
 }
@@ -59,5 +48,16 @@ mod tests {
         assert!(messages[1].contains("turn:c:3478?transport=udp: needs username and credential"));
         assert!(messages[2].contains("turns:d:5349?transport=tcp: needs username and credential"));
         assert!(!messages.concat().contains("s3cret"));
+    }
+
+    #[test]
+    fn one_server_and_texts_are_a_list_too() {
+        for list in ["{url: 'stun:a', credential: }", "['stun:a']", "'stun:a'"] {
+            let yaml = format!("{{ice_servers: {list}}}");
+            assert_eq!(messages(&yaml), Vec::<String>::new(), "{list}");
+            let part: WebrtcPart = serde_yaml::from_str(&yaml).unwrap();
+            assert_eq!(part.ice_servers.unwrap().servers[0].urls, ["stun:a"]);
+        }
+        assert_eq!(messages("{ice_servers: {urls: 'stun:a', name: b}}").len(), 1);
     }
 }

@@ -1,9 +1,7 @@
 //! Keys that this version does not know: typing errors get the nearest name, go2rtc's own keys get a word
 //! about what their absence means.
 use super::document::Finding;
-use super::parts::{
-    ApiPart, EchoPart, FiltersPart, IceServerPart, LOG_FORMS, RelayPart, Root, SharePart, WebrtcPart, WebtorrentPart,
-};
+use super::parts::{ApiPart, EchoPart, FiltersPart, LOG_FORMS, RelayPart, Root, SharePart, WebrtcPart, WebtorrentPart};
 use super::values::STREAM_KEYS;
 use crate::logging;
 use serde_yaml::Value;
@@ -72,7 +70,6 @@ pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
         [] => Some(Root::KEYS),
         ["api"] => Some(ApiPart::KEYS),
         ["webrtc"] => Some(WebrtcPart::KEYS),
-        ["webrtc", "ice_servers", _] => Some(IceServerPart::KEYS),
         ["webrtc", "filters"] => Some(FiltersPart::KEYS),
         ["relay"] => Some(RelayPart::KEYS),
         ["webtorrent"] => Some(WebtorrentPart::KEYS),
@@ -208,10 +205,6 @@ mod tests {
             ["streams.a.polcy: unknown key, did you mean \"policy\"?"]
         );
         assert_eq!(messages("{log: {webtrc: debug}}"), ["log.webtrc: unknown key, did you mean \"webrtc\"?"]);
-        assert_eq!(
-            messages("{webrtc: {ice_servers: [{url: x}]}}"),
-            ["webrtc.ice_servers.0.url: unknown key, did you mean \"urls\"?"]
-        );
     }
 
     #[test]

@@ -371,15 +371,7 @@ mod tests {
         let mut warnings = warnings(&active);
         warnings.retain(|warning| !warning.contains(": has no effect"));
         assert_eq!(warnings, Vec::<String>::new());
-        let sections: [&[&str]; 7] = [
-            &[],
-            &["api"],
-            &["webrtc"],
-            &["webrtc", "ice_servers", "0"],
-            &["webrtc", "filters"],
-            &["relay"],
-            &["webtorrent"],
-        ];
+        let sections: [&[&str]; 6] = [&[], &["api"], &["webrtc"], &["webrtc", "filters"], &["relay"], &["webtorrent"]];
         for section in sections {
             for key in super::super::keys::known(section).unwrap() {
                 let path = [section, &[*key]].concat();

@@ -5,10 +5,10 @@ use super::values::{
     WebrtcListen, Words,
 };
 use super::{
-    Api, Config, DEFAULT_TRACKER, Filters, IceServer, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for,
-    sessions_for,
+    Api, Config, DEFAULT_TRACKER, Filters, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for, sessions_for,
 };
 use crate::net::certificate::Given;
+use crate::net::ice_list::Reading;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,6 +55,7 @@ replaced!(
     Words,
     Networks,
     Ports,
+    Reading,
     Span,
     Level,
     String,
@@ -116,12 +117,10 @@ section!(ApiPart {
 section!(WebrtcPart {
     listen: WebrtcListen,
     candidates: Candidates,
-    ice_servers: Vec<IceServerPart>,
+    ice_servers: Reading,
     mdns: bool,
     filters: FiltersPart,
 });
-
-section!(IceServerPart { urls: Words, username: String, credential: String });
 
 section!(FiltersPart {
     candidates: Vec<Address>,
@@ -235,20 +234,10 @@ impl WebrtcPart {
     fn fill(self, webrtc: &mut Webrtc) {
         set(&mut webrtc.listen, self.listen.map(|listen| listen.0));
         set(&mut webrtc.candidates, self.candidates.map(|words| words.0));
-        webrtc.ice_servers = self.ice_servers.map(|list| list.into_iter().map(IceServer::from).collect());
+        webrtc.ice_servers = self.ice_servers.map(|list| list.servers);
         webrtc.mdns = self.mdns.unwrap_or(false);
         if let Some(part) = self.filters {
             part.fill(&mut webrtc.filters);
-        }
-    }
-}
-
-impl From<IceServerPart> for IceServer {
-    fn from(part: IceServerPart) -> Self {
-        Self {
-            urls: part.urls.unwrap_or_default().0,
-            username: part.username.unwrap_or_default(),
-            credential: part.credential.unwrap_or_default(),
         }
     }
 }

@@ -171,6 +171,14 @@ pub fn check_scope(url: &str, scope: Scope) -> Result<(), String> {
     scope.check(ip).map_err(|barred| format!("{} {barred}", target.place.authority()))
 }
 
+/// What of a URL that [`open`] takes is of no use: sentences for the operator.
+pub fn warnings(url: &str) -> Vec<String> {
+    match Kind::of(url) {
+        Ok(Kind::WebRtc(target)) => target.problems.iter().map(|problem| format!("#ice_servers: {problem}")).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Names the camera of a URL if it serves one session at a time: nobody may call it twice.
 pub fn exclusive(url: &str) -> Option<String> {
     match Kind::of(url) {

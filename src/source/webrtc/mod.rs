@@ -72,6 +72,9 @@ pub async fn run(
     let begun = Instant::now();
     let way = tokio::select! {
         way = timeout(SIGNALLING, reach::way(&target.place)) => way.ok().flatten(),
+    for problem in &target.problems {
+        log::warn!(target: "webrtc", "#ice_servers of {}: {problem}", target.place.authority());
+    }
         _ = closed(&mut requests) => return given_up(),
     };
     let prepared = Sockets::bind().and_then(|sockets| {

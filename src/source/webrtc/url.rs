@@ -2,11 +2,14 @@
 //! are, so JSON needs no escapes; a `#` cannot be part of one.
 use super::dialect::Cloud;
 use crate::config;
+use crate::net::ice_list::{Problem, Reading};
 use crate::net::reach::Place;
 use crate::net::servers::{Login, MAX_SERVERS, Uri};
 use crate::net::tls::Trust;
 use crate::rtc::sdp::is_rid;
-use serde::Deserialize;
+
+/// Warnings about one list: a hostile one is wrong everywhere.
+const MAX_WARNINGS: usize = 4;
 
 /// How signalling goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub struct Target {
     pub place: Place,
     pub trust: Trust,
     pub ice_servers: Vec<IceServer>,
+    /// What of `#ice_servers` is of no use.
+    pub problems: Vec<Problem>,
     params: Vec<(String, String)>,
 }
 
@@ -101,9 +106,11 @@ impl Target {
         let place = Place::parse(url)?;
         let websocket = url.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("ws"));
         let format = Format::of(param("format"), websocket)?;
-        let ice_servers = match param("ice_servers") {
-            "" => Vec::new(),
-            json => servers_of_json(json).map_err(|error| format!("#ice_servers: {error}"))?,
+        let Reading { servers: list, problems } = match param("ice_servers") {
+            "" => Reading::default(),
+            json => serde_json::from_str(json).map_err(|error| {
+                format!("#ice_servers: not the JSON list [{{\"urls\": \"…\"}}] that is expected ({error})")
+            })?,
         };
         if !param("rid").is_empty() && !is_rid(param("rid")) {
             return Err(format!(
@@ -111,7 +118,7 @@ impl Target {
                 param("rid")
             ));
         }
-        let mut target = Self { format, place, trust: Trust::Roots, ice_servers, params };
+        let mut target = Self { format, place, trust: Trust::Roots, ice_servers: servers(list), problems, params };
         if target.has("insecure") {
             target.trust = Trust::Anybody;
         }
@@ -129,44 +136,18 @@ impl Target {
     }
 }
 
-/// An entry of the list that browsers call RTCIceServer: `urls` is a text or a list of them.
-#[derive(Deserialize)]
-pub struct JsonServer {
-    #[serde(alias = "url")]
-    urls: OneOrMany,
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    credential: String,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl From<JsonServer> for config::IceServer {
-    fn from(JsonServer { urls, username, credential }: JsonServer) -> Self {
-        let urls = match urls {
-            OneOrMany::One(url) => vec![url],
-            OneOrMany::Many(urls) => urls,
-        };
-        Self { urls, username, credential }
+/// The servers of a list that the signalling of `who` handed out. What is of no use is warned about.
+pub fn named(list: Reading, who: &str) -> Vec<IceServer> {
+    for problem in list.problems.iter().take(MAX_WARNINGS) {
+        log::warn!(target: "webrtc", "ICE servers of {who}: {problem}");
     }
+    servers(list.servers)
 }
 
-fn servers_of_json(json: &str) -> Result<Vec<IceServer>, String> {
-    let list: Vec<JsonServer> = serde_json::from_str(json)
-        .map_err(|error| format!("not the JSON list [{{\"urls\": \"…\"}}] that is expected ({error})"))?;
-    Ok(servers(list))
-}
-
-/// What can be used of a list; the rest is left out, since clouds name servers of kinds that few clients know.
-pub fn servers(list: impl IntoIterator<Item: Into<config::IceServer>>) -> Vec<IceServer> {
+/// One for each URI.
+pub fn servers(list: impl IntoIterator<Item = config::IceServer>) -> Vec<IceServer> {
     let mut servers = Vec::new();
-    for config::IceServer { urls, username, credential } in list.into_iter().map(Into::into) {
+    for config::IceServer { urls, username, credential } in list {
         let login = Login { username, credential };
         servers.extend(
             urls.iter().filter_map(|url| Uri::parse(url).ok()).map(|uri| IceServer { uri, login: login.clone() }),
@@ -230,5 +211,12 @@ mod tests {
         let uris: Vec<String> = target.ice_servers.iter().map(|server| server.uri.to_string()).collect();
         assert_eq!(uris, ["stun:stun.kinesisvideo.eu-north-1.amazonaws.com:443", "turn:a:443?transport=udp"]);
         assert_eq!(target.ice_servers[1].login.username, "u");
+        assert!(target.problems[0].to_string().starts_with("1.urls: left out"), "{:?}", target.problems);
+        for (list, count) in
+            [("null", 0), ("{\"urls\":\"stun:a\",\"credential\":null}", 1), ("[\"stun:a\",\"stun:b\"]", 2)]
+        {
+            let target = Target::parse(&format!("ws://cam/#ice_servers={list}")).unwrap();
+            assert_eq!((target.ice_servers.len(), target.problems.len()), (count, 0), "{list}");
+        }
     }
 }

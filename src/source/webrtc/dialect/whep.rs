@@ -2,9 +2,9 @@
 //! server takes them, DELETE at the end.
 use super::{Dialect, Input, Step, Steps, audio, video, voice};
 use crate::net::fetch::{Method, Reply, Request};
+use crate::net::ice_list::Reading;
 use crate::net::reach::Place;
-use crate::net::servers::{Login, Uri};
-use crate::source::webrtc::url::{IceServer, Target};
+use crate::source::webrtc::url::{Target, named};
 
 pub struct Whep {
     place: Place,
@@ -52,7 +52,7 @@ impl Whep {
             session.login = self.place.login.clone();
         }
         self.etag = reply.field("etag").map(str::to_owned);
-        let servers: Vec<IceServer> = reply.fields("link").flat_map(servers_of_link).collect();
+        let servers = named(Reading::of_links(reply.fields("link")), &reply.place.authority());
         let mut steps = Vec::new();
         if !servers.is_empty() {
             steps.push(Step::Servers(servers));
@@ -122,27 +122,4 @@ fn session(reply: &Reply, location: &str) -> Option<Place> {
         Err(error) => log::debug!(target: "webrtc", "session of {at} is not used, its address: {error}"),
     }
     None
-}
-
-/// `<turn:host>; rel="ice-server"; username="u"; credential="c"`, several of them with commas in between.
-fn servers_of_link(field: &str) -> Vec<IceServer> {
-    field
-        .split('<')
-        .skip(1)
-        .filter_map(|entry| {
-            let (uri, rest) = entry.split_once('>')?;
-            let param = |name: &str| {
-                let value = rest.split(';').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))?;
-                Some(value.trim().trim_end_matches(',').trim().trim_matches('"').to_owned())
-            };
-            if param("rel").as_deref() != Some("ice-server") {
-                return None;
-            }
-            let login = Login {
-                username: param("username").unwrap_or_default(),
-                credential: param("credential").unwrap_or_default(),
-            };
-            Some(IceServer { uri: Uri::parse(uri).ok()?, login })
-        })
-        .collect()
 }

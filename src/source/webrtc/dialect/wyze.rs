@@ -2,8 +2,9 @@
 use super::kinesis::Kinesis;
 use super::{Dialect, Input, Step, Steps, json};
 use crate::net::fetch::{Method, Request};
+use crate::net::ice_list::Reading;
 use crate::net::reach::Place;
-use crate::source::webrtc::url::{JsonServer, Target, servers};
+use crate::source::webrtc::url::{Target, named};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -13,7 +14,7 @@ struct Channel {
     #[serde(default, rename = "ClientId")]
     client_id: String,
     #[serde(default)]
-    servers: Vec<JsonServer>,
+    servers: Reading,
     #[serde(default, rename = "signalingUrl")]
     signaling_url: String,
 }
@@ -35,7 +36,7 @@ impl Wyze {
         }
         let place =
             Place::parse(&channel.signaling_url).map_err(|error| format!("the bridge's signalingUrl: {error}"))?;
-        let mut steps = vec![Step::Servers(servers(channel.servers))];
+        let mut steps = vec![Step::Servers(named(channel.servers, &self.place.authority()))];
         steps.extend(self.kinesis.insert(Kinesis::at(place, &channel.client_id)).next(Input::Begin)?);
         Ok(steps)
     }
