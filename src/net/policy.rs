@@ -173,8 +173,9 @@ impl Policy {
         rules.into_iter().find(|(_, hidden)| *hidden).map(|(rule, _)| rule)
     }
 
-    /// For each interface the rule that hides it from peers.
-    fn judge(&self, interfaces: &[Interface]) -> Vec<Option<Rule>> {
+    /// For each interface the rule that hides it from peers. `forwarded`: the operator's candidates lead here from the
+    /// local network.
+    fn judge(&self, interfaces: &[Interface], forwarded: bool) -> Vec<Option<Rule>> {
         let mut rules: Vec<Option<Rule>> =
             interfaces.iter().map(|i| self.barred(i).or_else(|| self.hidden(i))).collect();
         let told = |rules: &[Option<Rule>], which: &dyn Fn(&Interface) -> bool| {
@@ -184,8 +185,9 @@ impl Policy {
             rules.iter_mut().filter(|have| **have == Some(rule)).for_each(|have| *have = None);
         };
         // A guess never leaves a peer with nothing: some homes use Docker's range, containers see only such
-        // addresses, and a machine without a network still has itself.
-        if self.docker == Docker::Auto && self.candidates.is_none() {
+        // addresses, and a machine without a network still has itself. A container with an address of its host among the
+        // operator's candidates needs no guess.
+        if self.docker == Docker::Auto && self.candidates.is_none() && !forwarded {
             if !told(&rules, &|i| !i.loopback && i.ip.is_ipv4()) {
                 tell(&mut rules, Rule::ContainerRange);
             }
@@ -207,7 +209,7 @@ impl Policy {
             let of = |at: &IpAddr| *at == ip || (at.is_unspecified() && at.is_ipv4() == ip.is_ipv4());
             sockets.iter().any(|(_, at)| of(at))
         };
-        let rules = self.judge(interfaces);
+        let rules = self.judge(interfaces, is_forwarded(&self.manual(&[], &|_| Vec::new(), None)));
         let verdict = |(interface, rule): (&Interface, Option<Rule>)| Verdict {
             address: interface.ip,
             interface: interface.name.clone(),
@@ -219,8 +221,8 @@ impl Policy {
     }
 
     /// The machine's addresses that peers are told, best first.
-    fn addresses(&self, interfaces: &[Interface]) -> Vec<IpAddr> {
-        let rules = self.judge(interfaces);
+    fn addresses(&self, interfaces: &[Interface], forwarded: bool) -> Vec<IpAddr> {
+        let rules = self.judge(interfaces, forwarded);
         let mut told: Vec<&Interface> =
             interfaces.iter().zip(rules).filter(|(_, rule)| rule.is_none()).map(|(interface, _)| interface).collect();
         told.sort_by_key(|interface| (interface.loopback, interface.container, interface.ip.is_ipv6()));
@@ -284,7 +286,8 @@ impl Policy {
         host: Option<IpAddr>,
     ) -> Vec<Candidate> {
         let mut list: Vec<Candidate> = Vec::new();
-        for (rank, ip) in self.addresses(interfaces).into_iter().enumerate() {
+        let manual = self.manual(public, resolved, host);
+        for (rank, ip) in self.addresses(interfaces, is_forwarded(&manual)).into_iter().enumerate() {
             for (protocol, base) in [(Protocol::Udp, UDP_PRIORITY), (Protocol::Tcp, TCP_PRIORITY)] {
                 if let Some(port) = bound.port(protocol, ip) {
                     // Local preference is bits 8 to 23 (RFC 8445 section 5.1.2.1).
@@ -293,7 +296,6 @@ impl Policy {
                 }
             }
         }
-        let manual = self.manual(public, resolved, host);
         list.truncate(MAX_CANDIDATES.saturating_sub(manual.len()).max(2));
         let mut n = 0;
         for (protocol, address) in manual {
@@ -341,6 +343,12 @@ impl Policy {
         let fixed = protocol == Protocol::Tcp || self.listen.udp != 0 || self.listen.tcp.is_none();
         self.serves(protocol, ip) && only.map_or(fixed, |only| only == protocol)
     }
+}
+
+/// Does one of the operator's candidates lead here from the local network? One of the Internet does not, for most who are
+/// in the local network.
+fn is_forwarded(manual: &[(Protocol, SocketAddr)]) -> bool {
+    manual.iter().any(|(_, address)| is_auto_host(address.ip()))
 }
 
 /// The wildcard address of a family.

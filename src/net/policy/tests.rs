@@ -132,6 +132,36 @@ fn loopback_and_container_bridges_are_told_only_when_nothing_else_is_left() {
 }
 
 #[test]
+fn a_container_with_an_address_of_its_host_among_the_candidates_keeps_its_own_to_itself() {
+    let container = [interface("lo", "127.0.0.1"), interface("eth0", "172.17.0.2")];
+    let told = |candidates: &[&str], host: Option<&str>| {
+        ips(&told_with(&webrtc(":8555", candidates), &container, &[ip("203.0.113.7")], host.map(ip)))
+    };
+    assert_eq!(told(&[], None), ["172.17.0.2"], "there is nothing else");
+    assert_eq!(told(&["192.168.1.2:8555"], None), ["192.168.1.2"]);
+    assert_eq!(told(&["192.168.1.2:8555/tcp"], None), ["192.168.1.2"]);
+    assert_eq!(told(&["auto"], Some("192.168.1.2")), ["192.168.1.2"]);
+    // Nobody in the local network is sure to come by these.
+    for public in ["auto", "216.58.210.174:8555", "stun:8555", "home.example:8555", "nowhere.example:8555"] {
+        assert_eq!(told(&[public], None)[0], "172.17.0.2", "{public}");
+    }
+    let named = |set: fn(&mut Webrtc)| {
+        let mut webrtc = webrtc(":8555", &["192.168.1.2:8555"]);
+        set(&mut webrtc);
+        ips(&told_with(&webrtc, &container, &[], None))
+    };
+    assert_eq!(named(|webrtc| webrtc.filters.docker = Docker::Include), ["172.17.0.2", "192.168.1.2"]);
+    assert_eq!(named(|webrtc| webrtc.filters.ips = Some(vec![ip("172.17.0.2")])), ["172.17.0.2", "192.168.1.2"]);
+    let policy = Policy::new(&webrtc(":8555", &["192.168.1.2:8555"])).unwrap();
+    let verdict = policy.explain(&container).pop().unwrap();
+    assert_eq!(
+        (verdict.told, verdict.bound, verdict.rule),
+        (false, true, Some(Rule::ContainerRange)),
+        "a published port leads there"
+    );
+}
+
+#[test]
 fn a_home_in_dockers_range_has_candidates_and_strictness_can_take_them() {
     let home = [interface("eth0", "172.20.0.5"), interface("eth0", "fd00::5"), interface("docker0", "172.17.0.1")];
     let mut webrtc = webrtc(":8555", &[]);
@@ -313,20 +343,33 @@ fn the_table_of_settings_keeps_every_promise() {
             }
         }
 
-        // Manual candidates come behind, and take nothing away.
-        assert_eq!(own[..], all[..own.len()], "{text}");
+        // Manual candidates come behind, and take nothing away but what was told for want of others.
+        let place = |c: &Candidate| (c.protocol, c.address);
+        let (mut kept, mut places) = (0, all.iter().map(place).peekable());
+        for candidate in &own {
+            if places.next_if_eq(&place(candidate)).is_some() {
+                kept += 1;
+                continue;
+            }
+            let docker = candidate.address.ip().to_string().starts_with("172.") && filters.docker == Docker::Auto;
+            let private = |entry: &String| {
+                ["auto", "192.168.", "10.", "172.", "[fd"].iter().any(|start| entry.starts_with(start))
+            };
+            let forwarded = webrtc.candidates.iter().any(private);
+            assert!(docker && forwarded, "{text}: {candidate} is not told any more");
+        }
         assert!(all.len() <= MAX_CANDIDATES);
         for protocol in [Protocol::Udp, Protocol::Tcp] {
             let priorities = |list: &[Candidate]| -> Vec<u32> {
                 list.iter().filter(|c| c.protocol == protocol).map(|c| c.priority).collect()
             };
-            for list in [priorities(&own), priorities(&all[own.len()..])] {
+            for list in [priorities(&all[..kept]), priorities(&all[kept..])] {
                 assert!(
                     list.windows(2).all(|pair| pair[0] > pair[1]),
                     "{text}: the first has the highest priority {list:?}"
                 );
             }
-            if let (Some(best), Some(manual)) = (priorities(&own).first(), priorities(&all[own.len()..]).first()) {
+            if let (Some(best), Some(manual)) = (priorities(&all[..kept]).first(), priorities(&all[kept..]).first()) {
                 assert!(best > manual, "{text}");
             }
         }
