@@ -141,12 +141,15 @@ pub struct Engine {
 impl Engine {
     /// Binds the media sockets and sets the streams up. Must be called inside the engine's runtime.
     pub fn new(config: &Config) -> Result<Self, String> {
-        let mut wire = Wire::bind(Policy::new(&config.webrtc)?);
+        let policy = Policy::new(&config.webrtc)?;
+        let filters = policy.holds_for_calls().then(|| Arc::new(policy.clone()));
+        let mut wire = Wire::bind(policy);
         let identity = Arc::new(Identity::generate()?);
         let surroundings = Surroundings {
             identity: identity.clone(),
             ice_servers: url::servers(config.webrtc.ice_servers.clone().unwrap_or_default()).into(),
             echo_paths: config.echo_paths.clone().map(Into::into),
+            filters,
         };
         let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
         let (messages, relayed) = mpsc::channel(RELAYED_QUEUE);

@@ -18,8 +18,6 @@ use tokio::task::AbortHandle;
 
 /// UDP sockets at one time: one for each address of the machine at most, and their numbers fit in a byte.
 const MAX_UDP: u8 = 128;
-/// Ports of `filters.udp_ports` that are tried before the range counts as taken.
-const MAX_TRIED: u16 = 256;
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 64;
 
@@ -76,12 +74,7 @@ impl Sockets {
     }
 
     fn bind(&mut self, policy: &Policy, protocol: Protocol, ip: IpAddr, inputs: &mpsc::Sender<TcpInput>) {
-        let ports = match (policy.port(protocol), policy.udp_ports) {
-            (0, Some((first, last))) if protocol == Protocol::Udp => {
-                first..=last.min(first.saturating_add(MAX_TRIED - 1))
-            }
-            (port, _) => port..=port,
-        };
+        let ports = policy.ports(protocol);
         let mut result = Err(io::Error::from_raw_os_error(EADDRINUSE));
         for port in ports.clone() {
             let address = SocketAddr::new(ip, port);

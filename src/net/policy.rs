@@ -6,13 +6,19 @@ use crate::net::manual::{Manual, Place, is_auto_host};
 use crate::rtc::ice::{TCP_PRIORITY, UDP_PRIORITY};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 pub use crate::net::candidate::{Bound, Candidate, Protocol};
 pub use crate::net::listen::Listen;
 
+mod calls;
 #[cfg(test)]
 mod tests;
 
+pub use calls::Doors;
+
+/// Ports of `filters.udp_ports` that are tried before the range counts as taken.
+const MAX_TRIED: u16 = 256;
 /// Candidates that one answer carries at most.
 pub const MAX_CANDIDATES: usize = 32;
 
@@ -271,6 +277,16 @@ impl Policy {
         match protocol {
             Protocol::Udp => self.listen.udp,
             Protocol::Tcp => self.listen.tcp.unwrap_or(0),
+        }
+    }
+
+    /// The ports to try in turn for a socket of this protocol; 0 lets the kernel choose.
+    pub fn ports(&self, protocol: Protocol) -> RangeInclusive<u16> {
+        match (self.port(protocol), self.udp_ports) {
+            (0, Some((first, last))) if protocol == Protocol::Udp => {
+                first..=last.min(first.saturating_add(MAX_TRIED - 1))
+            }
+            (port, _) => port..=port,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::net::route::Route;
 use crate::net::scope::Scope;
+use crate::net::policy::Policy;
 use crate::rtc::session::Identity;
 use bytes::Bytes;
 use std::fmt;
@@ -86,6 +87,8 @@ pub struct Surroundings {
     /// Programs that `echo:` may run; `None`: any.
     #[cfg_attr(not(feature = "clouds"), expect(dead_code, reason = "only echo: runs programs"))]
     pub echo_paths: Option<Arc<[String]>>,
+    /// The filters for sockets and addresses, where they hold for calls.
+    pub filters: Option<Arc<Policy>>,
 }
 
 /// Names one run of a source, so that events of a run that was given up can't be taken for those of the next.

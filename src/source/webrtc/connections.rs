@@ -1,12 +1,14 @@
 //! TCP connections to a camera (RFC 6544, active side): where it tells addresses at which it takes them, and UDP has not
 //! led to it after a moment.
 use super::call::Call;
+use crate::net::policy::Doors;
 use crate::net::route::{Route, Socket};
 use crate::net::tcp::{TcpConnection, TcpInput, frame};
 use std::future::pending;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -33,6 +35,8 @@ pub struct Connections {
     since: Option<Instant>,
     /// The camera's signalling is on this machine.
     pub is_local: bool,
+    /// Where they leave from, for IPv4 and IPv6: any address, one, or not at all.
+    pub doors: [Option<IpAddr>; 2],
     /// The call goes another way.
     settled: bool,
     errors: Vec<String>,
@@ -47,11 +51,20 @@ impl Default for Connections {
             tried: Vec::new(),
             since: None,
             is_local: false,
+            doors: Doors::open().tcp,
             settled: false,
             errors: Vec::new(),
             inputs: mpsc::channel(INPUTS),
         }
     }
+}
+
+async fn connect(from: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    if !from.is_unspecified() {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    socket.connect(remote).await
 }
 
 /// What happened: a connection came about or did not, or one of them brought something.
@@ -92,9 +105,10 @@ impl Connections {
             if foreign || self.tried.len() >= MAX_CONNECTIONS || self.tried.contains(&remote) {
                 continue;
             }
+            let Some(from) = self.doors[usize::from(remote.is_ipv6())] else { continue };
             self.tried.push(remote);
             self.opening.spawn(async move {
-                let opened = match timeout(CONNECTS, TcpStream::connect(remote)).await {
+                let opened = match timeout(CONNECTS, connect(from, remote)).await {
                     Ok(Ok(stream)) => Ok(stream),
                     Ok(Err(error)) => Err(error.to_string()),
                     Err(_) => Err(format!("no answer within {} s", CONNECTS.as_secs())),

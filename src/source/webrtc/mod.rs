@@ -13,6 +13,7 @@ mod ways;
 use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
 use crate::net::fetch::{self, Reply};
 use crate::net::interfaces;
+use crate::net::policy::{Doors, Policy};
 use crate::net::reach::{self, Connection, Place};
 use crate::net::scope::Scope;
 use crate::net::tls::Trust;
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
@@ -77,7 +79,12 @@ pub async fn run(
     }
         _ = closed(&mut requests) => return given_up(),
     };
-    let prepared = Sockets::bind().and_then(|sockets| {
+    let towards = way.map(|(ours, _)| ours);
+    let doors = match &surroundings.filters {
+        Some(filters) => filters.doors(&interfaces::list(), towards),
+        None => Doors::open(),
+    };
+    let prepared = Sockets::bind(&doors).and_then(|sockets| {
         let call = Call::new(surroundings.identity.clone(), sockets.all(), begun)?.with_layer(target.param("rid"));
         Ok((sockets, call))
     });
@@ -85,7 +92,6 @@ pub async fn run(
         Ok(prepared) => prepared,
         Err(error) => return error,
     };
-    let towards = way.map(|(ours, _)| ours);
     let digest = Digest::new(surroundings.identity.provider.clone());
     let mut line = Line {
         servers: Servers::new(&target, scope, &surroundings.ice_servers, way),
@@ -95,8 +101,9 @@ pub async fn run(
         call,
         sockets,
         towards,
+        filters: surroundings.filters,
         reflexive: Reflexive::default(),
-        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback()), digest.clone()),
+        ways: Ways::new(towards.is_some_and(|ip| ip.is_loopback()), doors.tcp, digest.clone()),
         gathering: None,
         socket: None,
         pings: 0,
@@ -134,6 +141,8 @@ struct Line {
     sockets: Sockets,
     /// Our address by which the camera is reached.
     towards: Option<IpAddr>,
+    /// Those that hold for this call.
+    filters: Option<Arc<Policy>>,
     reflexive: Reflexive,
     ways: Ways,
     servers: Servers,
@@ -293,7 +302,7 @@ impl Line {
 
     /// What is known of ourselves for an offer or answer.
     fn candidates(&mut self) -> Vec<String> {
-        let mut candidates = self.sockets.candidates(&interfaces::list(), self.towards);
+        let mut candidates = self.sockets.candidates(&interfaces::list(), self.towards, self.filters.as_deref());
         candidates.extend(self.new_candidates(true));
         candidates
     }

@@ -2,11 +2,14 @@
 //! one port, and two sessions with one such peer could not be told apart on a shared one.
 use crate::net::candidate::{self, Protocol};
 use crate::net::interfaces::Interface;
+use crate::net::policy::{Doors, Policy};
 use crate::net::route::{Datagram, Route, Socket};
 use crate::net::udp::{ReceiveBuffers, UdpPort};
 use crate::rtc::ice::UDP_PRIORITY;
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::task::Poll;
 
 /// Addresses of this machine that a camera is told: small ones try every pair, one after the other.
@@ -23,13 +26,18 @@ impl Sockets {
     ///
     /// # Errors
     /// If neither address family gives a socket.
-    pub fn bind() -> Result<Self, String> {
-        let v4 = UdpPort::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), 0);
-        let v6 = UdpPort::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), 1);
-        if let (Err(error), Err(_)) = (&v4, &v6) {
-            return Err(format!("no socket for the camera: {error}"));
+    pub fn bind(doors: &Doors) -> Result<Self, String> {
+        let [v4, v6] = [0, 1].map(|index| {
+            let ip = doors.udp[usize::from(index)].ok_or("webrtc.filters leaves no address for it")?;
+            bind_one(ip, doors.ports.clone(), index).map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => "every port of webrtc.filters.udp_ports is taken".to_owned(),
+                _ => error.to_string(),
+            })
+        });
+        match (v4, v6) {
+            (Err(v4), Err(_)) => Err(format!("no socket for the camera: {v4}")),
+            (v4, v6) => Ok(Self { ports: [v4.ok(), v6.ok()], buffers: ReceiveBuffers::new() }),
         }
-        Ok(Self { ports: [v4.ok(), v6.ok()], buffers: ReceiveBuffers::new() })
     }
 
     pub fn all(&self) -> [Option<Socket>; 2] {
@@ -66,18 +74,41 @@ impl Sockets {
         }
     }
 
-    /// Host candidates, without `a=`.
-    pub fn candidates(&self, interfaces: &[Interface], towards: Option<IpAddr>) -> Vec<String> {
-        let port = |ip: IpAddr| self.local(ip.is_ipv6()).map(|local| local.port());
-        hosts(interfaces, towards)
+    /// Host candidates, without `a=`. `filters`: where they hold for calls.
+    pub fn candidates(
+        &self,
+        interfaces: &[Interface],
+        towards: Option<IpAddr>,
+        filters: Option<&Policy>,
+    ) -> Vec<String> {
+        let answers = |local: &SocketAddr, ip: IpAddr| local.ip().is_unspecified() || local.ip() == ip;
+        let port = |ip: IpAddr| self.local(ip.is_ipv6()).filter(|local| answers(local, ip)).map(|local| local.port());
+        let hosts = match filters {
+            Some(policy) => policy.call_hosts(interfaces, towards),
+            None => hosts(interfaces, towards),
+        };
+        hosts
             .into_iter()
             .enumerate()
             .filter_map(|(n, ip)| {
                 let (port, foundation) = (port(ip)?, candidate::foundation(&ip.to_string(), Protocol::Udp));
                 Some(format!("candidate:{foundation} 1 udp {} {ip} {port} typ host", UDP_PRIORITY - n as u32))
             })
+            .take(MAX_HOSTS)
             .collect()
     }
+}
+
+/// The first of the ports that is free.
+fn bind_one(ip: IpAddr, ports: RangeInclusive<u16>, index: u8) -> io::Result<UdpPort> {
+    let mut result = Err(io::Error::from(io::ErrorKind::AddrInUse));
+    for port in ports {
+        result = UdpPort::bind(SocketAddr::new(ip, port), index);
+        if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+    }
+    result
 }
 
 /// The addresses to tell a camera: first the one from which it is reached. Loopback and the inside of container
@@ -97,6 +128,7 @@ fn hosts(interfaces: &[Interface], towards: Option<IpAddr>) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn a_camera_is_told_the_address_that_reaches_it_first() {
@@ -118,8 +150,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_binds_what_the_filters_leave_and_tells_no_more() {
+        let localhost = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let taken = std::net::UdpSocket::bind((localhost, 0)).unwrap();
+        let first = taken.local_addr().unwrap().port();
+        let doors = |last| Doors { udp: [Some(localhost), None], tcp: [None; 2], ports: first..=last };
+        let error = Sockets::bind(&doors(first)).err().unwrap();
+        assert!(error.contains("udp_ports is taken"), "{error}");
+        // The ports behind it may be others' too, but hardly all of them.
+        let sockets = Sockets::bind(&doors(first.saturating_add(200))).unwrap();
+        let local = sockets.local(false).unwrap();
+        assert!(local.ip() == localhost && (first..=first.saturating_add(200)).contains(&local.port()));
+        assert_eq!(sockets.local(true), None);
+        let machine = [Interface::new("eth0", "192.168.1.2".parse().unwrap())];
+        assert_eq!(sockets.candidates(&machine, None, None), [""; 0], "no socket answers there");
+        assert_eq!(sockets.candidates(&machine, Some(localhost), None).len(), 1);
+        let none = Doors { udp: [None; 2], ..doors(first) };
+        assert!(Sockets::bind(&none).err().unwrap().contains("webrtc.filters"));
+    }
+
+    #[tokio::test]
     async fn what_one_call_sends_another_receives() {
-        let (mut a, b) = (Sockets::bind().unwrap(), Sockets::bind().unwrap());
+        let (mut a, b) = (Sockets::bind(&Doors::open()).unwrap(), Sockets::bind(&Doors::open()).unwrap());
         let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, a.local(false).unwrap().port()));
         let route = Route { socket: Socket::Udp(0), local: None, remote };
         // The runtime writes to no socket before it has looked at it once.

@@ -8,6 +8,7 @@ use crate::net::route::{Datagram, Socket};
 use crate::net::scope::Scope;
 use crate::rtc::digest::Digest;
 use std::future::pending;
+use std::net::IpAddr;
 use std::time::Instant;
 
 pub struct Ways {
@@ -28,10 +29,11 @@ pub enum Come {
 }
 
 impl Ways {
-    /// `is_local`: the camera's signalling is on this machine.
-    pub fn new(is_local: bool, digest: Digest) -> Self {
+    /// `is_local`: the camera's signalling is on this machine. `doors`: where TCP connections leave from, for IPv4 and
+    /// IPv6.
+    pub fn new(is_local: bool, doors: [Option<IpAddr>; 2], digest: Digest) -> Self {
         let mut connections = Connections::default();
-        connections.is_local = is_local;
+        (connections.is_local, connections.doors) = (is_local, doors);
         Self { relayed: Relayed::new(false), relayed_v6: None, servers: Vec::new(), digest, connections }
     }
 
