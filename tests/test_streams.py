@@ -3,6 +3,9 @@
 import json
 import subprocess
 import time
+import urllib.error
+import urllib.request
+from urllib.parse import quote
 
 import pytest
 
@@ -109,3 +112,30 @@ def test_a_stream_that_is_put_is_in_the_file_and_every_other_line_stays(with_fil
     process.terminate()
     assert process.wait(2) == 0
     assert path.read_text() == before, "nothing waits at the end"
+
+
+def test_secrets_of_a_source_are_shown_nowhere_and_outlast_a_client_that_sends_the_list_back(with_file):
+    path, url, *_ = with_file
+
+    def ask(address, method="GET"):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url + address, method=method), timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def put(source):
+        return ask(f"/api/streams?name=door&src={quote(source, safe='')}", "PUT")[0]
+
+    # Nobody listens at port 1.
+    assert put("webrtc:http://u:s3cr3t@127.0.0.1:1/whep?token=s3cr3t#bearer=s3cr3t") == 200
+    eventually(lambda: "token=s3cr3t" in path.read_text(), 8, "the stream is in the file")
+    written = path.read_text()
+    ask("/api/streams?src=door&video")
+    told = [ask(address)[1] for address in ("/api/streams", "/api/doctor", "/api/log")]
+    assert all("127.0.0.1:1" in text and "s3cr3t" not in text for text in told), told
+    shown = json.loads(told[0])["door"]["producers"][0]
+    assert shown["url"] == "webrtc:http://***@127.0.0.1:1/whep?token=***#bearer=***" and "refused" in shown["last_error"], shown
+    assert put(shown["url"]) == 200
+    assert put(shown["url"].replace("127.0.0.1", "127.0.0.2")) == 400
+    assert path.read_text() == written

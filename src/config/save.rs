@@ -1,5 +1,6 @@
 //! Stream changes made through the API, written into the operator's file.
-use super::{Error, edit, text};
+use super::{Error, Stream, edit, text};
+use crate::source::restored;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -41,8 +42,10 @@ fn edited(path: &Path, changes: &Changes) -> Result<(PathBuf, Option<String>), E
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(failed(&path, "can't be read", e)),
     };
-    let edit =
-        |text: String, (name, sources): (&String, &Option<Vec<String>>)| edit::edit(&text, name, sources.as_deref());
+    let edit = |text: String, (name, sources): (&String, &Option<Vec<String>>)| match sources {
+        Some(given) => unmasked(text, name, given),
+        None => edit::edit(&text, name, None),
+    };
     let new = changes.iter().try_fold(old.clone(), edit);
     let new = new.map_err(|e| Error::new(format!("{}: {e}", path.display())))?;
     Ok((path, (new != old).then_some(new)))
@@ -50,6 +53,24 @@ fn edited(path: &Path, changes: &Changes) -> Result<(PathBuf, Option<String>), E
 
 fn failed(path: &Path, what: &str, e: io::Error) -> Error {
     Error::new(format!("{}: {what}: {e}", path.display()))
+}
+
+/// The text with these sources, where a client sends back the masked ones of a list as the text has them: no mask gets
+/// into the file, and a `${NAME}` in it stays one.
+fn unmasked(text: String, name: &str, given: &[String]) -> Result<String, Error> {
+    #[derive(Default, serde::Deserialize)]
+    struct Sources {
+        streams: Option<BTreeMap<String, Stream>>,
+    }
+    // A file that can't be read is an error of the edit.
+    let file: Option<Sources> = serde_yaml::from_str(&text).unwrap_or_default();
+    let stream = file.and_then(|file| file.streams?.remove(name));
+    let known = stream.iter().flat_map(|stream| &stream.sources).map(String::as_str);
+    let sources = restored(given, known).map_err(Error::new)?;
+    if stream.is_some_and(|stream| stream.sources == sources) {
+        return Ok(text);
+    }
+    edit::edit(&text, name, Some(&sources))
 }
 
 /// Writes beside the file and renames, so that there is a whole file at every moment, power cuts included.
@@ -95,6 +116,22 @@ mod tests {
 
     fn strings(words: &[&str]) -> Vec<String> {
         words.iter().map(|w| (*w).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_source_that_comes_back_masked_keeps_its_secret_in_the_file() {
+        let text = "streams:\n  a:\n    - webrtc:http://u:${PASSWORD}@cam/?token=abcd\n    - \"test:\"\n";
+        let put = |name: &str, sources: &[&str]| unmasked(text.to_owned(), name, &strings(sources));
+        let masked = "webrtc:http://***@cam/?token=***";
+        assert_eq!(put("a", &[masked, "test:"]).unwrap(), text);
+        assert!(put("a", &["test:", masked]).unwrap_err().to_string().contains("by hand"), "what ${PASSWORD} is");
+        for (name, source) in [("b", masked), ("a", "webrtc:http://***@other/"), ("a", "webrtc:http://***@cam/?token=e")] {
+            let error = put(name, &[source]).unwrap_err();
+            assert!(error.to_string().contains("write the secret itself"), "{error}");
+        }
+        let text = text.replace("${PASSWORD}", "p");
+        let moved = unmasked(text, "a", &strings(&["test:?fps=5", masked])).unwrap();
+        assert!(moved.contains("test:?fps=5") && moved.contains("u:p@cam/?token=abcd") && !moved.contains("***"), "{moved}");
     }
 
     #[test]

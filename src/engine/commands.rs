@@ -27,7 +27,8 @@ impl Engine {
                 self.on_probe(&name, Wish { video, audio, microphone }, reply, now);
             }
             Command::MayPut { name, sources, scope, reply } => {
-                drop(reply.send(self.may_put(&name, &sources, scope)));
+                let meant = self.meant(&name, &sources);
+                drop(reply.send(meant.and_then(|sources| self.may_put(&name, &sources, scope))));
             }
             Command::PutStream { name, sources, scope, publishers, reply } => {
                 drop(reply.send(self.put_stream(&name, sources, scope, publishers, now)));

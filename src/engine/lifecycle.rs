@@ -6,7 +6,7 @@ use super::{Engine, MAX_STREAMS, stream_not_found, talk};
 use crate::config::Publishers;
 use crate::media::codec::Codec;
 use crate::net::scope::Scope;
-use crate::source::{self, ProducerId, exclusive, public_url};
+use crate::source::{self, ProducerId, exclusive, public_url, restored};
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 use std::time::Instant;
@@ -276,6 +276,12 @@ impl Engine {
     }
 
     /// Fails where [`Self::put_stream`] would.
+    /// The sources that a client means, who may send back what a list showed.
+    pub(super) fn meant(&self, name: &str, sources: &[String]) -> Result<Vec<String>, Error> {
+        let known = self.streams.get(name).into_iter().flat_map(Stream::sources);
+        restored(sources, known).map_err(|text| Error::new(ErrorKind::BadRequest, text))
+    }
+
     pub(super) fn may_put(&self, name: &str, sources: &[String], scope: Scope) -> Result<(), Error> {
         // What is a source already was allowed to somebody.
         let there: Vec<&str> = self.streams.get(name).into_iter().flat_map(Stream::sources).collect();
@@ -298,6 +304,11 @@ impl Engine {
         publishers: Option<Publishers>,
         now: Instant,
     ) -> Result<(), Error> {
+        let sources = match publishers {
+            // The settings say it as it is.
+            Some(_) => sources,
+            None => self.meant(name, &sources)?,
+        };
         self.may_put(name, &sources, scope)?;
         let stream = self.streams.entry(name.to_owned()).or_insert_with(|| Stream::new(name, Vec::new()));
         stream.publishers =

@@ -7,6 +7,7 @@ use super::request::Request;
 use super::response::Response;
 use super::routes::App;
 use crate::net::scope::Scope;
+use crate::source::is_masked;
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 
@@ -52,6 +53,9 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     }
     let scope = Scope::of_client(request.peer.ip());
     let _turn = app.changes.lock().await;
+    if is_shown(app, name, &sources).await {
+        return Response::new(200);
+    }
     if let Err(error) = app.relay.may_put(name, sources.clone(), scope).await {
         return response(&error, Door::Compat);
     }
@@ -60,6 +64,16 @@ async fn put(app: &App, request: &Request, first: &str) -> Response {
     }
     app.passing.forget(name);
     done(app.relay.put_stream(name, sources, scope).await)
+}
+
+/// Are these the sources of a stream as the list shows them, secrets masked? Who sends them back changes nothing.
+async fn is_shown(app: &App, name: &str, sources: &[String]) -> bool {
+    if !sources.iter().any(|source| is_masked(source)) {
+        return false;
+    }
+    let Ok(stream) = app.relay.stream(name).await else { return false };
+    let producers = stream["producers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    producers.len() == sources.len() && producers.iter().zip(sources).all(|(shown, source)| shown["url"] == **source)
 }
 
 /// Points a stream at another source; not written to the file, as in go2rtc.

@@ -1,6 +1,7 @@
 //! Where pictures come from. Each kind has a folder or file; all of them hand tracks and packets to a [`Sink`].
 #[cfg_attr(not(feature = "clouds"), path = "echo_absent.rs")]
 pub mod echo;
+mod secrets;
 pub mod test;
 pub mod webrtc;
 
@@ -18,6 +19,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+pub use secrets::{Secrets, is_masked, public_url, restored};
 
 /// What a source tells the relay about one of its tracks before the first packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +131,8 @@ impl std::error::Error for Closed {}
 /// A source at work: runs until it fails or the relay drops its requests; answers why it ended.
 pub type Run = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// Makes of a URL what is to be spawned; `scope` says where it may lead.
+/// Makes of a URL what is to be spawned; `scope` says where it may lead. Why that ended repeats no secret of the URL,
+/// whoever says it: servers answer with what they were asked.
 ///
 /// # Errors
 /// If the URL is of no known kind, or its options are wrong: a sentence that names the part to change.
@@ -139,14 +143,16 @@ pub fn open(
     sink: Sink,
     requests: mpsc::Receiver<SourceRequest>,
 ) -> Result<Run, String> {
-    match Kind::of(url)? {
-        Kind::Test(options) => Ok(Box::pin(async move {
+    let secrets = Secrets::of(url);
+    let run: Run = match Kind::of(url).map_err(|error| secrets.hide(&error))? {
+        Kind::Test(options) => Box::pin(async move {
             test::run(options, sink, requests).await;
             "the test camera stopped".into()
-        })),
-        Kind::WebRtc(target) => Ok(Box::pin(webrtc::run(*target, scope, surroundings.clone(), sink, requests))),
-        Kind::Echo(command) => Ok(Box::pin(echo::run(command, surroundings.clone(), sink, requests))),
-    }
+        }),
+        Kind::WebRtc(target) => Box::pin(webrtc::run(*target, scope, surroundings.clone(), sink, requests)),
+        Kind::Echo(command) => Box::pin(echo::run(command, surroundings.clone(), sink, requests)),
+    };
+    Ok(Box::pin(async move { secrets.hide(&run.await) }))
 }
 
 /// Is this a URL that [`open`] takes?
@@ -154,7 +160,7 @@ pub fn open(
 /// # Errors
 /// A sentence that names the part to change.
 pub fn check(url: &str) -> Result<(), String> {
-    Kind::of(url).map(drop)
+    Kind::of(url).map(drop).map_err(|error| Secrets::of(url).hide(&error))
 }
 
 /// May a URL that somebody with this scope wrote become a source? Names are looked at when they are looked up.
@@ -211,6 +217,9 @@ pub fn protocol(url: &str) -> &'static str {
 /// Schemes of the sources that there are.
 pub const SCHEMES: [&str; 3] = ["echo", "test", "webrtc"];
 
+/// Longest name of a kind that a sentence repeats.
+const MAX_SCHEME: usize = 16;
+
 /// A source URL, understood.
 enum Kind {
     Test(test::TestOptions),
@@ -220,7 +229,14 @@ enum Kind {
 
 impl Kind {
     fn of(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        // A text without a kind is not repeated: a program may have said a token in place of a URL.
+        let named = |(scheme, _): &(&str, &str)| {
+            scheme.len() <= MAX_SCHEME
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        };
+        let Some((scheme, rest)) = url.split_once(':').filter(named) else {
+            return Err(format!("a source begins with its kind and a colon, the kinds are {}", SCHEMES.join(", ")));
+        };
         match scheme {
             "test" => Ok(Kind::Test(test::TestOptions::parse(url).map_err(|error| error.to_string())?)),
             "webrtc" => Ok(Kind::WebRtc(Box::new(webrtc::url::Target::parse(rest)?))),
@@ -233,59 +249,9 @@ impl Kind {
     }
 }
 
-/// Parameters behind a `#` that are secrets.
-const SECRETS: [&str; 4] = ["bearer", "credential", "ice_servers", "password"];
-
-/// A source URL for logs and lists: user name, password and other secrets are masked.
-pub fn public_url(url: &str) -> String {
-    let (address, params) = url.split_once('#').map_or((url, None), |(address, params)| (address, Some(params)));
-    let mut shown = match address.split_once("://") {
-        Some((scheme, rest)) => {
-            let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-            match rest[..authority].rfind('@') {
-                Some(at) => format!("{scheme}://***{}", &rest[at..]),
-                None => address.to_owned(),
-            }
-        }
-        None => address.to_owned(),
-    };
-    for param in params.into_iter().flat_map(|params| params.split('#')) {
-        match param.split_once('=') {
-            Some((key, value)) if SECRETS.contains(&key) && !matches!(value, "" | "[]") => {
-                shown.push_str(&format!("#{key}=***"));
-            }
-            _ => shown.push_str(&format!("#{param}")),
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_of_a_url_are_not_shown() {
-        for (url, shown) in [
-            ("rtsp://u:p@cam/1?x=a@b", "rtsp://***@cam/1?x=a@b"),
-            ("webrtc:http://cam/whep#bearer=key:of/tests=", "webrtc:http://cam/whep#bearer=***"),
-            (
-                "webrtc:ws://cam/#format=openipc#ice_servers=[{\"credential\":\"p\"}]",
-                "webrtc:ws://cam/#format=openipc#ice_servers=***",
-            ),
-            (
-                "webrtc:ws://cam/#format=openipc#ice_servers=[]#insecure",
-                "webrtc:ws://cam/#format=openipc#ice_servers=[]#insecure",
-            ),
-            (
-                "webrtc:https://u:p@h/api#format=milestone#username=a#password=b=c",
-                "webrtc:https://***@h/api#format=milestone#username=a#password=***",
-            ),
-            ("test:?fps=5", "test:?fps=5"),
-        ] {
-            assert_eq!(public_url(url), shown);
-        }
-    }
 
     #[test]
     fn a_url_from_the_network_names_no_service_of_this_machine() {
@@ -318,5 +284,36 @@ mod tests {
         assert_eq!(exclusive("webrtc:http://p:8000/whep"), None);
         assert_eq!(protocol("webrtc:http://b/signaling/a?kvs#format=wyze"), "ws");
         assert!(check("rtsp://cam").unwrap_err().contains("the kinds are echo, test, webrtc"));
+    }
+
+    #[cfg(feature = "clouds")]
+    #[tokio::test]
+    async fn why_a_source_ended_repeats_no_secret_that_a_program_printed() {
+        let surroundings = Surroundings {
+            identity: Arc::new(Identity::generate().unwrap()),
+            ice_servers: Arc::new([]),
+            echo_paths: None,
+            filters: None,
+        };
+        let ended = async |script: &str| {
+            let ((events, _events), (_requests, requests)) = (mpsc::channel(8), mpsc::channel(8));
+            let url = format!("echo:/bin/sh -c '{script}' hunter2");
+            open(&url, Scope::Any, &surroundings, Sink::new(ProducerId(1), events), requests).unwrap().await
+        };
+        let why = ended("echo 403 for https://u:p@cloud/?token=abcd1234 by $0 >&2; exit 1").await;
+        assert!(why.contains("403 for") && why.contains("by ***"), "{why}");
+        assert!(["u:p", "abcd1234", "hunter2"].iter().all(|secret| !why.contains(secret)), "{why}");
+        let why = ended("echo webrtc:http://127.0.0.1:1/?token=abcd1234").await;
+        assert!(why.contains("127.0.0.1:1") && !why.contains("abcd1234"), "{why}");
+        let why = ended("echo abcd1234").await;
+        assert!(why.contains("its kind") && !why.contains("abcd1234"), "{why}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_source_is_said_without_its_secrets() {
+        for url in ["IQoJb3JpZ2luX2VjE", "{\"token\": \"IQoJb3JpZ2luX2VjE\"}", "IQoJb3JpZ2luX2VjE: no camera"] {
+            let error = check(url).unwrap_err();
+            assert!(!error.contains("IQoJ"), "{error}");
+        }
     }
 }
