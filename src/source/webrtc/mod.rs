@@ -72,11 +72,11 @@ pub async fn run(
     mut requests: mpsc::Receiver<SourceRequest>,
 ) -> String {
     let begun = Instant::now();
-    let way = tokio::select! {
-        way = timeout(SIGNALLING, reach::way(&target.place)) => way.ok().flatten(),
     for problem in &target.problems {
         log::warn!(target: "webrtc", "#ice_servers of {}: {problem}", target.place.authority());
     }
+    let way = tokio::select! {
+        way = timeout(SIGNALLING, reach::way(&target.place)) => way.ok().flatten(),
         _ = closed(&mut requests) => return given_up(),
     };
     let towards = way.map(|(ours, _)| ours);
@@ -216,7 +216,7 @@ impl Line {
     }
 
     fn tell(&mut self, input: Input<'_>) -> Result<(), String> {
-        let steps = self.dialect.next(input)?;
+        let steps = self.dialect.next(input).map_err(|reason| dialect::brief(&reason))?;
         self.steps.extend(steps);
         if self.steps.len() > MAX_STEPS {
             return Err("the camera floods us with messages".into());

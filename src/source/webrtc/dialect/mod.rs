@@ -3,6 +3,8 @@
 #[cfg_attr(not(feature = "clouds"), path = "clouds_absent.rs")]
 mod clouds;
 mod creality;
+#[cfg(all(test, feature = "clouds"))]
+mod fuzz;
 mod go2rtc;
 #[cfg(feature = "clouds")]
 mod kinesis;
@@ -82,6 +84,19 @@ pub fn of(target: &Target) -> Box<dyn Dialect> {
         Format::OpenIpc => Box::new(openipc::OpenIpc::new(target)),
         Format::Cloud(cloud) => cloud.dialect(target),
     }
+}
+
+/// Longest reason in bytes that is told of a failed exchange: cameras' own words may be a message of 128 KiB.
+const MAX_REASON: usize = 400;
+
+/// A reason as logs and lists show it: the beginning, on one line.
+pub fn brief(reason: &str) -> String {
+    let end = (0..=reason.len().min(MAX_REASON)).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
+    let mut shown: String = reason[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if end < reason.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Any video, cameras' codecs first.
