@@ -124,7 +124,7 @@ mod tests {
         let put = |name: &str, sources: &[&str]| unmasked(text.to_owned(), name, &strings(sources));
         let masked = "webrtc:http://***@cam/?token=***";
         assert_eq!(put("a", &[masked, "test:"]).unwrap(), text);
-        assert!(put("a", &["test:", masked]).unwrap_err().to_string().contains("by hand"), "what ${PASSWORD} is");
+        assert!(put("a", &["test:", masked]).unwrap_err().to_string().contains("by hand"), "what ${{PASSWORD}} is");
         for (name, source) in [("b", masked), ("a", "webrtc:http://***@other/"), ("a", "webrtc:http://***@cam/?token=e")] {
             let error = put(name, &[source]).unwrap_err();
             assert!(error.to_string().contains("write the secret itself"), "{error}");

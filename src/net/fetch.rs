@@ -119,6 +119,10 @@ async fn follow(mut request: Request, trust: Trust, mut scope: Scope) -> Result<
         let Some(location) = reply.field("location").filter(|_| keeps || moves) else { return Ok(reply) };
         let mut next = request.place.join(location)?;
         if (&next.host, next.port) != (&request.place.host, request.place.port) {
+            // What changes something is for who has it.
+            if matches!(request.method, Method::Patch | Method::Delete) {
+                return Ok(reply);
+            }
             // A login is for who was named with it, and for nobody that it sends us to.
             request.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
         } else if next.login.is_none() {
@@ -273,6 +277,30 @@ mod tests {
             seen.iter().all(|text| text.contains("authorization: Basic dTpw\r\n") && text.ends_with("\r\n\r\noffer")),
             "{seen:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_not_sent_on_to_another_host() {
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = other.local_addr().unwrap();
+        for (method, follows) in [(Method::Patch, false), (Method::Delete, false), (Method::Get, true)] {
+            let moved = format!("HTTP/1.1 307 Moved\r\nLocation: http://{to}/\r\nContent-Length: 0\r\n\r\n");
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let place = Place::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+            let asking = tokio::spawn(fetch(Request::new(method, place), Trust::Roots, Scope::Any));
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+            }
+            stream.write_all(moved.as_bytes()).await.unwrap();
+            if follows {
+                drop(other.accept().await.unwrap());
+                assert!(asking.await.unwrap().is_err());
+            } else {
+                assert_eq!(asking.await.unwrap().unwrap().status, 307);
+            }
+        }
     }
 
     #[tokio::test]
