@@ -29,7 +29,7 @@ impl Client {
             .map(|line| match line.split_once(':') {
                 Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{}\r\n", local.ufrag),
                 Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{}\r\n", local.pwd),
-                Some(("a=fingerprint", _)) => format!("a=fingerprint:sha-256 {}\r\n", identity.fingerprint),
+                Some(("a=fingerprint", _)) => format!("a=fingerprint:{}\r\n", identity.fingerprint),
                 _ => format!("{line}\r\n"),
             })
             .collect();
@@ -96,10 +96,12 @@ impl Client {
     pub fn publish(&mut self, engine: &mut Engine, seq: u16) {
         let receiver = &engine.peers[&self.key].intake.receivers[0].inbound;
         let payload_type = (0..128).find(|number| receiver.takes(*number)).unwrap();
+        // the stream that its offer named
+        let ssrc = receiver.ssrc().unwrap_or(9);
         let mut packet = Vec::new();
-        crate::rtc::srtp::write_header(&mut packet, true, payload_type, seq, 8, 9);
+        crate::rtc::srtp::write_header(&mut packet, true, payload_type, seq, 8, ssrc);
         packet.extend_from_slice(b"sound");
-        self.session.sender().unwrap().1.protect(&mut packet, 0, 9, seq.into()).unwrap();
+        self.session.sender().unwrap().1.protect(&mut packet, 0, ssrc, seq.into()).unwrap();
         engine.on_datagram(Instant::now(), from(self.address()), &packet);
     }
 
