@@ -32,6 +32,7 @@ pub struct App {
     pub sparing: Mutex<Sparing>,
 }
 
+#[cfg_attr(not(feature = "shares"), expect(dead_code, reason = "only share links log what requests do"))]
 impl App {
     /// May a line be written that this request causes?
     pub fn may_log(&self, request: &Request) -> Option<LeftOut> {
