@@ -125,13 +125,18 @@ mod tests {
         let masked = "webrtc:http://***@cam/?token=***";
         assert_eq!(put("a", &[masked, "test:"]).unwrap(), text);
         assert!(put("a", &["test:", masked]).unwrap_err().to_string().contains("by hand"), "what ${{PASSWORD}} is");
-        for (name, source) in [("b", masked), ("a", "webrtc:http://***@other/"), ("a", "webrtc:http://***@cam/?token=e")] {
+        for (name, source) in
+            [("b", masked), ("a", "webrtc:http://***@other/"), ("a", "webrtc:http://***@cam/?token=e")]
+        {
             let error = put(name, &[source]).unwrap_err();
             assert!(error.to_string().contains("write the secret itself"), "{error}");
         }
         let text = text.replace("${PASSWORD}", "p");
         let moved = unmasked(text, "a", &strings(&["test:?fps=5", masked])).unwrap();
-        assert!(moved.contains("test:?fps=5") && moved.contains("u:p@cam/?token=abcd") && !moved.contains("***"), "{moved}");
+        assert!(
+            moved.contains("test:?fps=5") && moved.contains("u:p@cam/?token=abcd") && !moved.contains("***"),
+            "{moved}"
+        );
     }
 
     #[test]

@@ -7,9 +7,9 @@ pub mod webrtc;
 
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
+use crate::net::policy::Policy;
 use crate::net::route::Route;
 use crate::net::scope::Scope;
-use crate::net::policy::Policy;
 use crate::rtc::session::Identity;
 use bytes::Bytes;
 use std::fmt;
