@@ -44,7 +44,8 @@ for client in range(5):
         opened[status] = opened.get(status, 0) + 1
         held.append(connection)
 started = time.monotonic()
-_, status = ask("10.77.42.9", STREAMS)
+first, status = ask("10.77.42.9", STREAMS)
+first.close()
 _, upgraded = ask("10.77.42.9", SOCKET)
 print(json.dumps({"opened": opened, "status": status, "upgraded": upgraded, "seconds": time.monotonic() - started}), flush=True)
 sys.stdin.readline()

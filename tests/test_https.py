@@ -31,7 +31,7 @@ from relay import BINARY, Relay, free_port
 CAMERA = {"cam": "test:?fps=15"}
 HANDSHAKE_SECONDS = 5
 LOOK_SECONDS = 5  # files and addresses are looked at so often at most
-CONNECTIONS = 56  # of 64, for programs of the relay's own machine
+CONNECTIONS = 72  # of 80, for programs of the relay's own machine
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ pub const BODY_BYTES: usize = 256 * 1024;
 /// From the end of the head to the end of the body.
 pub const BODY_TIME: Duration = Duration::from_secs(10);
 /// Connections at one time, WebSockets included. A browser has six for requests besides its WebSockets.
-pub const CONNECTIONS: Places = Places { all: 64, each: 20, kept: 8 };
+pub const CONNECTIONS: Places = Places { all: 80, each: 20, kept: 8 };
 /// WebSockets among the connections: they may stay for days, and others want to ask something meanwhile. The player has
 /// one for each picture, and does without where there is none.
 pub const WEBSOCKETS: Places = Places { all: 32, each: 14, kept: 4 };
