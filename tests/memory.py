@@ -6,10 +6,13 @@ import re
 import threading
 import time
 
-from relay import PATIENCE
+from relay import PATIENCE, eventually
 
 # what a flood may add; buffers that are kept for the next time are a part of it
 GROWTH_KIB = 16 * 1024
+# what may be left of that a while later: the allocator keeps some pages
+LEFT_KIB = 8 * 1024
+BACK_SECONDS = 30
 LATENCY_SECONDS = 0.5 * PATIENCE
 
 
@@ -41,5 +44,6 @@ def unharmed(relay, growth_kib=GROWTH_KIB, latency=LATENCY_SECONDS):
     assert len(waited) > 1, "the relay answered nobody"
     print(f"grew by {max(grown)} KiB, others waited {max(waited):.3f} s")
     assert max(grown) <= growth_kib, f"grew by {max(grown)} KiB"
+    eventually(lambda: resident_kib(relay) - idle <= min(LEFT_KIB, growth_kib), BACK_SECONDS, "memory is given back")
     # a single late answer may be this machine's doing
     assert sorted(waited)[-max(2, len(waited) // 20)] <= latency, f"others waited {waited}"

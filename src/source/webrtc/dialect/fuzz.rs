@@ -1,12 +1,12 @@
-//! A hostile camera's signalling: every dialect is told spoilt replies, messages and addresses, the same ones in each run.
-//! PORTHOLE_FUZZ_ROUNDS asks for more of them.
+//! A hostile camera's signalling: every dialect is told spoilt replies, messages and addresses.
 use super::super::url::Target;
 use super::*;
+use crate::fuzz::{Random, rounds};
 use crate::source::webrtc::MAX_STEPS;
 use serde_json::{Value, json};
 
 /// Exchanges with each dialect in an ordinary run: some hundred milliseconds for all of them.
-const ROUNDS: u64 = 400;
+const ROUNDS: u64 = 40;
 /// Inputs of one exchange.
 const INPUTS: usize = 12;
 /// What an exchange may want sent beside what it was told: our own offer, answers and candidates with their frames.
@@ -44,46 +44,31 @@ const LINKS: [&str; 4] = [
     ",,,<>",
 ];
 
-/// Marsaglia's xorshift, which is enough to spoil texts with.
-struct Random(u64);
+/// Whoever speaks for the camera.
+struct Hostile(Random);
 
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
-    }
-
-    fn one_in(&mut self, number: usize) -> bool {
-        self.below(number) == 0
-    }
-
+impl Hostile {
     fn one_of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len())]
+        texts[self.0.below(texts.len())]
     }
 
     /// The text with up to three changes, or as it is.
     fn spoilt(&mut self, text: &str) -> String {
         let mut chars: Vec<char> = text.chars().collect();
-        for _ in 0..self.below(4) {
-            let at = self.below(chars.len() + 1);
-            match self.below(5) {
+        for _ in 0..self.0.below(4) {
+            let at = self.0.below(chars.len() + 1);
+            match self.0.below(5) {
                 0 => chars.truncate(at),
-                1 => drop(chars.drain(at..chars.len().min(at + 1 + self.below(8)))),
+                1 => drop(chars.drain(at..chars.len().min(at + 1 + self.0.below(8)))),
                 2 => chars.insert(
                     at,
-                    ['\0', '"', '{', '}', ' ', '\r', '\n', '%', '\\', 'é', '\u{202e}', '0'][self.below(12)],
+                    ['\0', '"', '{', '}', ' ', '\r', '\n', '%', '\\', 'é', '\u{202e}', '0'][self.0.below(12)],
                 ),
                 3 => {
                     let again: Vec<char> = chars[at..chars.len().min(at + 40)].to_vec();
-                    (0..self.below(20)).for_each(|_| drop(chars.splice(at..at, again.iter().copied())));
+                    (0..self.0.below(20)).for_each(|_| drop(chars.splice(at..at, again.iter().copied())));
                 }
-                _ => drop(chars.splice(at..at, "A".repeat(self.below(3000)).chars())),
+                _ => drop(chars.splice(at..at, "A".repeat(self.0.below(3000)).chars())),
             }
         }
         chars.into_iter().collect()
@@ -91,9 +76,9 @@ impl Random {
 
     /// A value of any kind where a text is expected.
     fn value(&mut self, text: &str) -> Value {
-        match self.below(8) {
+        match self.0.below(8) {
             0 => Value::Null,
-            1 => json!(self.below(1000)),
+            1 => json!(self.0.below(1000)),
             2 => json!([text, {"sdp": text}]),
             3 => json!({"sdp": text, "type": self.one_of(&["offer", "answer", "x"]), "candidate": text}),
             4 => json!({"candidate": text}),
@@ -107,14 +92,14 @@ impl Random {
 
     /// What some camera says, in the words of some dialect.
     fn message(&mut self) -> String {
-        let text = ["candidate:1 1 udp 1 10.0.0.9 9 typ host", SDP][self.below(2)];
+        let text = ["candidate:1 1 udp 1 10.0.0.9 9 typ host", SDP][self.0.below(2)];
         let value = self.value(text);
-        let message = match self.below(7) {
+        let message = match self.0.below(7) {
             0 => json!({"type": self.one_of(&["webrtc/answer", "webrtc/candidate", "error", "x"]), "value": value}),
             1 => json!({"reply": self.one_of(&["webrtc_answer", "webrtc_candidate", ""]), "data": value}),
             2 => {
                 json!({"messageType": self.one_of(&["SDP_ANSWER", "ICE_CANDIDATE", "GO_AWAY", ""]), "messagePayload": value,
-                        "statusResponse": {"statusCode": self.below(600), "errorType": self.spoilt("x"), "description": text}})
+                        "statusResponse": {"statusCode": self.0.below(600), "errorType": self.spoilt("x"), "description": text}})
             }
             3 => json!({"result": "ok", "ClientId": "c", "servers": [{"urls": value, "url": "stun:a"}, value],
                         "signalingUrl": self.spoilt("wss://cam/?X-Amz-Signature=1")}),
@@ -125,7 +110,7 @@ impl Random {
             _ => value,
         };
         let message = message.to_string();
-        if self.one_in(3) { self.spoilt(&message) } else { message }
+        if self.0.one_in(3) { self.spoilt(&message) } else { message }
     }
 }
 
@@ -144,7 +129,7 @@ fn size(step: &Step) -> usize {
 
 /// One exchange; answers how many sessions it said goodbye to.
 fn exchange(url: &str, seed: u64) -> usize {
-    let mut random = Random::new(seed);
+    let mut random = Hostile(Random::new(seed));
     let target = Target::parse(url).unwrap();
     let mut dialect = of(&target);
     let (mut told, mut wanted, mut goodbyes) = (0, 0, 0);
@@ -154,10 +139,10 @@ fn exchange(url: &str, seed: u64) -> usize {
         let fields =
             [("Location", random.spoilt(location)), ("Link", random.spoilt(link)), ("ETag", random.spoilt("\"e\""))];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let place = if random.one_in(4) { Place::parse("http://moved/x").unwrap() } else { target.place.clone() };
-        let status = [200, 201, 204, 307, 404, 500][random.below(6)];
+        let place = if random.0.one_in(4) { Place::parse("http://moved/x").unwrap() } else { target.place.clone() };
+        let status = [200, 201, 204, 307, 404, 500][random.0.below(6)];
         let reply = Reply::of(status, &place, &fields, &message);
-        let input = match random.below(8) {
+        let input = match random.0.below(8) {
             _ if number == 0 => Input::Begin,
             _ if number == INPUTS - 1 => Input::End,
             0 => Input::Offer(SDP),
@@ -197,8 +182,7 @@ fn exchange(url: &str, seed: u64) -> usize {
 
 #[test]
 fn no_signalling_of_a_hostile_camera_costs_more_than_its_call() {
-    let rounds = std::env::var("PORTHOLE_FUZZ_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
-    let goodbyes: usize = URLS.iter().flat_map(|url| (0..rounds).map(move |seed| exchange(url, seed))).sum();
+    let goodbyes: usize = URLS.iter().flat_map(|url| rounds(ROUNDS).map(move |seed| exchange(url, seed))).sum();
     assert!(goodbyes > 0, "no exchange came to a session: the inputs are too spoilt");
 }
 
