@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 /// One client may have this part of all sessions, …
 const SHARE: usize = 4;
-/// … or so many where that is less: the pictures of a page that shows all of a small house.
+/// … or so many where that is less: the pictures of a page that shows all of a small house. Even then that part is left for
+/// others.
 const LEAST: usize = 8;
 /// Sessions of one client that have not connected yet.
 const MAX_UNFINISHED: usize = 24;
@@ -65,7 +66,7 @@ impl Engine {
             Waiting::Offer { offer, .. } => is(offer.format, offer.remote.ip()),
             Waiting::Probe { .. } => false,
         });
-        let share = (all / SHARE).max(LEAST);
+        let share = share(all);
         if own().count() + waits.count() >= share {
             return full(format!(
                 "{client} has {share} of all {all} sessions already, and one client may have no more; close one, or raise \
@@ -77,6 +78,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Sessions that one client may have of `all`.
+fn share(all: usize) -> usize {
+    (all / SHARE).max(LEAST).min(all - all / SHARE)
 }
 
 #[cfg(test)]
@@ -135,6 +141,12 @@ mod tests {
         engine.max_sessions = 1024;
         let (count, why) = gets(&mut engine, "webrtc/whep", &["10.0.0.2"]);
         assert_eq!((count, why.contains("never connected")), (MAX_UNFINISHED, true));
+    }
+
+    #[test]
+    fn the_smallest_relay_has_room_for_a_second_client() {
+        let shares = [1, 4, 8, 12, 16, 128].map(|all| (all, share(all)));
+        assert_eq!(shares, [(1, 1), (4, 3), (8, 6), (12, 8), (16, 8), (128, 32)]);
     }
 
     #[tokio::test]
