@@ -15,6 +15,11 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 3;
 /// Head and body of a reply: a full session description with its JSON and Base64 is below 64 KiB.
 const MAX_REPLY: usize = 256 << 10;
+/// Head of a reply. It is read from its beginning whenever more of it comes, so a server that sends single bytes makes us read
+/// this much each time.
+const MAX_REPLY_HEAD: usize = 16 << 10;
+/// What stands between the parts of a reply that has no length: the size of the next part and its line ends.
+const MAX_BETWEEN: usize = 1 << 10;
 /// Room for a request's head: signed URLs of clouds have 2 KiB.
 const MAX_HEAD: usize = 16 << 10;
 
@@ -164,7 +169,10 @@ async fn once(request: &Request, trust: Trust, scope: Scope) -> Result<Reply, St
         if let Some(response) = response {
             break response;
         }
-        if taken.len() > MAX_REPLY || connection.read_buf(&mut taken).await.map_err(lost)? == 0 {
+        if taken.len() > MAX_REPLY_HEAD {
+            return Err(format!("{at}: the head of the answer is longer than {} KiB", MAX_REPLY_HEAD >> 10));
+        }
+        if connection.read_buf(&mut taken).await.map_err(lost)? == 0 {
             return Err(format!("{at}: the connection was closed without an answer"));
         }
     };
@@ -190,6 +198,9 @@ async fn once(request: &Request, trust: Trust, scope: Scope) -> Result<Reply, St
         }
         if call.can_proceed() && !close_delimited {
             break;
+        }
+        if used == 0 && taken.len() > MAX_BETWEEN {
+            return Err(format!("{at}: no HTTP that can be understood (a chunk without a size)"));
         }
         if used == 0 && connection.read_buf(&mut taken).await.map_err(lost)? == 0 {
             if close_delimited {
@@ -324,9 +335,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_http_and_what_breaks_off_are_errors_that_name_the_host() {
-        for answer in ["SSH-2.0-OpenSSH\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"] {
-            let (place, _) = server(vec![answer.to_owned()]).await;
+    async fn what_is_no_http_what_never_ends_and_what_breaks_off_are_errors_that_name_the_host() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for answer in [
+            "SSH-2.0-OpenSSH\r\n\r\n".to_owned(),
+            String::new(),
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".to_owned(),
+            format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(MAX_REPLY_HEAD)),
+            format!("{chunked}{}", "0".repeat(2 * MAX_BETWEEN)),
+            format!("{chunked}1\r\n{}", "x".repeat(2 * MAX_BETWEEN)),
+        ] {
+            let (place, _) = server(vec![answer]).await;
             let at = place.authority();
             let error = fetch(Request::new(Method::Get, place), Trust::Roots, Scope::Any).await.unwrap_err();
             assert!(error.starts_with(&at), "{error}");
