@@ -77,7 +77,7 @@ BAD = {
     },
     "wyze": {
         **{fault: words for fault, words in WEBSOCKET.items() if fault not in ("wrong_order", "binary", "empty")},
-        "not_ok": "cam not found|not ok",
+        "not_ok": "no channel",
         "no_url": "signalingUrl|URL",
         "bad_url": "gopher|URL|scheme",
         "bridge_cut": GONE,

@@ -81,8 +81,11 @@ def test_three_hundred_viewers_that_connect_and_leave_half_of_them_abruptly_leav
     url = relay.url + "/api/webrtc?src=cam"
 
     def batch():
+        watching = relay.viewers("cam")
         run = subprocess.run([sys.executable, "-c", VANISHING, url, str(BATCH)], capture_output=True, text=True, timeout=120, check=False)
         assert run.stdout.strip() == str(BATCH), run.stderr
+        # of those that vanished nobody knows yet
+        eventually(lambda: relay.viewers("cam") <= watching + BATCH // 2, 5, "those who said goodbye are gone")
 
     # As many at once as later, so that what the allocator keeps for them is there before.
     fds, _ = footprint(relay.pid)
@@ -97,7 +100,6 @@ def test_three_hundred_viewers_that_connect_and_leave_half_of_them_abruptly_leav
     time.sleep(HTTP_IDLE)
     _, after = footprint(relay.pid)
     assert after - before <= RSS_KIB, f"{before} KiB before, {after} KiB after"
-    assert relay.log().count("the peer closed the connection") >= VIEWERS // 2
 
 
 def settled(relay, fds):

@@ -120,9 +120,14 @@ fn json<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Str
     serde_json::from_str(text).map_err(|error| unexpected(what, &error))
 }
 
-/// Says where JSON is wrong. What stands there is told to nobody: it may be another server's answer than a camera's.
+/// Says where JSON is wrong, or what it lacks. What stands there is told to nobody: it may be another server's answer than
+/// a camera's.
 fn unexpected(what: &str, error: &serde_json::Error) -> String {
-    format!("{what} is not the JSON that is expected (line {} column {})", error.line(), error.column())
+    let text = error.to_string();
+    // names a field of ours and nothing else
+    let lack = text.strip_prefix("missing field ").and_then(|rest| rest.split(" at line ").next());
+    let lack = lack.map(|field| format!("no field {field}, ")).unwrap_or_default();
+    format!("{what} is not the JSON that is expected ({lack}line {} column {})", error.line(), error.column())
 }
 
 /// Reads Base64 of text, as strict as the standard alphabet but for line ends around it.
