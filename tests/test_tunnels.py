@@ -117,6 +117,9 @@ def test_every_picture_passes_a_tunnel_that_is_too_narrow_for_the_camera_s_packe
     port = free_port()
     relay = porthole({"cam": f"webrtc:http://{RELAY}:{port}/whep" if codec == "VP8" else None}, prefix=star.within("relay"), address=RELAY)
     peer = {"VP8": ["gst_camera.py", str(port), "VP8"], "H264": ["gst_publish.py", f"{relay.url}/api/webrtc?dst=cam", "60"]}[codec]
+    # libnice never ends to gather candidates from an address that is not settled yet
+    addresses = lambda: run(*star.within("relay"), "ip", "address", "show", "dev", LINK).stdout  # noqa: E731
+    eventually(lambda: "inet6 fe80" in addresses() and "tentative" not in addresses(), 10, "the addresses are settled")
     with subprocess.Popen([*star.within("relay"), "/usr/bin/python3", PEERS / peer[0], *peer[1:], "grain"], stdout=subprocess.PIPE, text=True) as process:
         try:
             if codec == "VP8":
