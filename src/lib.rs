@@ -2,6 +2,7 @@
 //! The binary is [`main`]; the rest of the library is for its tests.
 mod app;
 mod arguments;
+mod base;
 mod board;
 mod config;
 mod doctor;

@@ -24,6 +24,7 @@ mod yaml;
 pub use keep::Keeper;
 pub use load::{Edge, Loaded, line_of_key, load, refusal};
 
+use crate::base::protocol::Protocol;
 use crate::net::certificate::Given;
 use log::LevelFilter;
 use std::collections::BTreeMap;
@@ -243,6 +244,18 @@ pub enum Network {
     Udp6,
     Tcp4,
     Tcp6,
+}
+
+impl Network {
+    /// The one that `protocol` to or from `ip` belongs to.
+    pub fn of(protocol: Protocol, ip: IpAddr) -> Self {
+        match (protocol, ip) {
+            (Protocol::Udp, IpAddr::V4(_)) => Network::Udp4,
+            (Protocol::Udp, IpAddr::V6(_)) => Network::Udp6,
+            (Protocol::Tcp, IpAddr::V4(_)) => Network::Tcp4,
+            (Protocol::Tcp, IpAddr::V6(_)) => Network::Tcp6,
+        }
+    }
 }
 
 /// Section `relay`: Porthole's own settings.

@@ -1,6 +1,6 @@
 //! Whose a datagram may be that names no session. A source address proves nothing: several sessions may lay claim to one
 //! route, and what comes over it is shown to each until one finds it authentic.
-use crate::net::route::Socket;
+use crate::rtc::route::Socket;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 

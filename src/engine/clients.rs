@@ -1,7 +1,7 @@
 //! Whom a session counts for, and how many one client may have: it must not use up everybody's.
 use super::Engine;
 use super::streams::Waiting;
-use crate::net::places;
+use crate::base::places;
 use crate::stream::relay::{BY_SHARE_LINK, Error, ErrorKind};
 use std::fmt;
 use std::net::IpAddr;

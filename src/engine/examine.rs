@@ -10,7 +10,7 @@ use crate::doctor::facts::{
 use crate::doctor::history::RECENT;
 use crate::doctor::verdict;
 use crate::media::codec::Kind;
-use crate::net::route::Route;
+use crate::rtc::route::Route;
 use crate::rtc::session::Reason;
 use crate::source::public_url;
 use crate::stream::intake::Receiver;

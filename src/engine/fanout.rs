@@ -6,7 +6,7 @@ use crate::engine::track::Track;
 use crate::engine::wire::Wire;
 use crate::media::codec::Kind;
 use crate::media::packet::Packet;
-use crate::net::route::{Route, Socket};
+use crate::rtc::route::{Route, Socket};
 use crate::rtc::srtp::{HEADER, Protect, write_header};
 use crate::stream::outbound::Numbered;
 use std::collections::HashMap;

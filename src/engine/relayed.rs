@@ -3,10 +3,10 @@
 use super::Engine;
 use super::peer::Peer;
 use super::wire::Wire;
-use crate::net::route::{Route, Socket};
 use crate::net::servers::Servers;
 use crate::net::turn::{Client, Input, Inputs, Outcome, Server, candidate};
 use crate::rtc::digest::Digest;
+use crate::rtc::route::{Route, Socket};
 use crate::stream::relay::Error;
 use serde_json::{Value, json};
 use std::collections::HashMap;

@@ -7,7 +7,7 @@ use crate::engine::talk::list;
 use crate::engine::track::Track;
 use crate::media::codec::{Codec, Kind};
 use crate::net::policy::Verdict;
-use crate::net::route::Socket;
+use crate::rtc::route::Socket;
 use crate::source::{format_name, protocol, public_url};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;

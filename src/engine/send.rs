@@ -3,7 +3,7 @@
 //! only the last may be shorter).
 use crate::engine::wire::Wire;
 use crate::net::fragments;
-use crate::net::route::{Route, Socket};
+use crate::rtc::route::{Route, Socket};
 
 /// Largest run: what one UDP send may carry.
 const MAX_RUN: usize = 64_000;

@@ -2,8 +2,8 @@
 use super::Engine;
 use super::claims::From;
 use super::fanout::{self, Output};
-use crate::net::route::{Route, Socket};
 use crate::rtc::ice::{self, Outcome};
+use crate::rtc::route::{Route, Socket};
 use crate::rtc::rtcp;
 use crate::rtc::session::{Event, Reason, Session};
 use crate::stream::inbound::Header;

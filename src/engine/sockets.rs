@@ -3,9 +3,9 @@
 use crate::net::candidate::{Bound, Protocol};
 use crate::net::holder::holder;
 use crate::net::policy::Policy;
-use crate::net::route::Socket;
 use crate::net::tcp::{self, TcpInput};
 use crate::net::udp::UdpPort;
+use crate::rtc::route::Socket;
 use nix::libc::{EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT};
 use std::collections::BTreeMap;
 use std::io;

@@ -4,7 +4,7 @@ use crate::media::h264::sps;
 use crate::media::packet::Packet;
 use crate::media::ring::{MAX_BYTES, Pushed, Ring};
 use crate::media::shape::Shape;
-use crate::source::TrackInfo;
+use crate::media::track::TrackInfo;
 use std::time::{Duration, Instant};
 
 /// A producer is asked for a keyframe at most this often.

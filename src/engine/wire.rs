@@ -1,16 +1,16 @@
 //! The media sockets of the engine: binding by policy, receiving with the sender's route, sending.
 use super::relayed::Relays;
 use super::sockets::Sockets;
+use crate::base::places::{Full, Taken, client};
+use crate::base::sparing::Sparing;
 use crate::net::interfaces::{self, Interface};
 use crate::net::mdns::Mdns;
-use crate::net::places::{Full, Taken, client};
 use crate::net::policy::{Candidate, Policy, Verdict};
 use crate::net::resolve::Names;
-use crate::net::route::{Datagram, Route, Socket};
-use crate::net::sparing::Sparing;
 use crate::net::tcp::{self, TcpConnection, TcpInput};
 use crate::net::udp::UdpPort;
 use crate::net::watch;
+use crate::rtc::route::{Datagram, Route, Socket};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! How much one client, and all clients together, may ask of the HTTP door. Each bound is a constant here;
 //! [`Limits`] carries them so that tests can use shorter ones.
-use crate::net::places::Places;
+use crate::base::places::Places;
 use std::time::Duration;
 
 /// Request line and header fields of one request. Browsers stay under 2 KiB without cookies, but those of all the

@@ -1,6 +1,6 @@
 //! Responses that clients have not taken yet, bounded in all. Where they become too many bytes, the client that has the
 //! most waiting loses its oldest one: who reads slowly makes way, and nobody else.
-use crate::net::places::client;
+use crate::base::places::client;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

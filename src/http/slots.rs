@@ -1,5 +1,5 @@
 //! Counts connections, or WebSockets, of each client.
-use crate::net::places::{Full, Places, Taken, client};
+use crate::base::places::{Full, Places, Taken, client};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

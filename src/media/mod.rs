@@ -11,4 +11,5 @@ mod parameters;
 mod reorder;
 pub mod ring;
 pub mod shape;
+pub mod track;
 mod units;

@@ -2,7 +2,7 @@
 use super::h264::sps::BitReader;
 use super::packet::MAX_PAYLOAD;
 use super::units::{Role, Set, Syntax};
-use crate::rtc::sdp::parameter;
+use crate::media::track::parameter;
 use bytes::Bytes;
 use data_encoding::BASE64_NOPAD;
 

@@ -1,34 +1,9 @@
 //! One host candidate as peers are told of it (RFC 8839 section 5.1, RFC 6544 section 4.5).
-use crate::config::Network;
-use crate::net::host;
+use crate::base::host;
+pub use crate::base::protocol::Protocol;
 use crate::net::mdns::message;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    Udp,
-    Tcp,
-}
-
-impl Protocol {
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Udp => "udp",
-            Protocol::Tcp => "tcp",
-        }
-    }
-
-    /// The word for it in `filters.networks`.
-    pub fn network(self, ip: IpAddr) -> Network {
-        match (self, ip) {
-            (Protocol::Udp, IpAddr::V4(_)) => Network::Udp4,
-            (Protocol::Udp, IpAddr::V6(_)) => Network::Udp6,
-            (Protocol::Tcp, IpAddr::V4(_)) => Network::Tcp4,
-            (Protocol::Tcp, IpAddr::V6(_)) => Network::Tcp6,
-        }
-    }
-}
 
 /// A host candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 use super::reach::{self, Place};
 use super::scope::Scope;
 use super::tls::Trust;
+use crate::net::interfaces;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,7 +119,7 @@ pub async fn fetch(request: Request, trust: Trust, scope: Scope) -> Result<Reply
 async fn follow(mut request: Request, trust: Trust, mut scope: Scope) -> Result<Reply, String> {
     for _ in 0..=MAX_REDIRECTS {
         let reply = once(&request, trust, scope).await?;
-        scope = scope.after(reply.from);
+        scope = scope.after(reply.from, interfaces::own);
         let keeps = matches!(reply.status, 307 | 308);
         let moves = matches!(reply.status, 301 | 302) && request.method == Method::Get;
         let Some(location) = reply.field("location").filter(|_| keeps || moves) else { return Ok(reply) };

@@ -1,7 +1,8 @@
 //! Lists of ICE servers as bridges, clouds and people write them: what browsers call `RTCIceServer`, in JSON or YAML. What
 //! can be read of a list is used, and the rest is named.
-use super::link;
-use super::servers::{Kind, Uri, quoted};
+use super::servers::{Kind, Uri};
+use crate::base::link;
+use crate::base::link::quoted;
 use crate::config::IceServer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;

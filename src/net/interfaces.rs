@@ -58,6 +58,11 @@ pub fn list() -> Vec<Interface> {
         .collect()
 }
 
+/// This machine's own addresses, in their canonical form.
+pub fn own() -> Vec<IpAddr> {
+    list().into_iter().map(|interface| interface.ip.to_canonical()).collect()
+}
+
 /// Names of the interfaces that there are, up or not.
 pub fn names() -> Vec<String> {
     let Ok(entries) = fs::read_dir("/sys/class/net") else { return Vec::new() };

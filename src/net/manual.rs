@@ -1,7 +1,7 @@
 //! Entries of `webrtc.candidates`: addresses that peers are told besides the discovered ones.
 use super::candidate::Protocol;
-use super::host;
 use super::listen::digits;
+use crate::base::host;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Longest name that DNS knows (RFC 1035 section 2.3.4).

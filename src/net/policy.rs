@@ -129,7 +129,7 @@ impl Policy {
     }
 
     fn allows(&self, protocol: Protocol, ip: IpAddr) -> bool {
-        self.networks.as_ref().is_none_or(|networks| networks.contains(&protocol.network(ip)))
+        self.networks.as_ref().is_none_or(|networks| networks.contains(&Network::of(protocol, ip)))
     }
 
     /// Is there to be a socket of this protocol for addresses of this family?

@@ -2,6 +2,8 @@
 use super::reference;
 use super::scope::Scope;
 use super::tls::{self, TlsStream, Trust};
+use crate::base::percent::decoded;
+use crate::net::interfaces;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -113,20 +115,6 @@ impl Place {
     }
 }
 
-/// `%40` and the like, read as what they mean (RFC 3986 section 2.1).
-pub fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = (first == b'%')
-            .then(|| after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()))
-            .flatten();
-        bytes.push(hex.unwrap_or(first));
-        rest = if hex.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 /// A connection with or without TLS.
 pub enum Connection {
     Plain(TcpStream),
@@ -167,7 +155,7 @@ pub async fn open(place: &Place, trust: Trust, scope: Scope) -> Result<Connectio
     };
     let mut failed = format!("{at}: the name has no address");
     for address in addresses {
-        if let Err(barred) = scope.check(address.ip()) {
+        if let Err(barred) = scope.check(address.ip(), interfaces::own) {
             failed = format!("{at} {barred}");
             continue;
         }

@@ -1,9 +1,10 @@
 //! Names of STUN and TURN servers, and names among `webrtc.candidates`. The latter are looked up in the background, since
 //! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
 //! known the name is left out.
-use super::host;
 use super::scope::Scope;
 use super::servers::Uri;
+use crate::base::host;
+use crate::net::interfaces;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub async fn server(uri: &Uri, scope: Scope) -> Result<Vec<SocketAddr>, String> 
     match timeout(SERVER_DEADLINE, tokio::net::lookup_host((uri.host.as_str(), uri.port))).await {
         Ok(Ok(addresses)) => {
             let addresses = addresses.map(|a| SocketAddr::new(a.ip().to_canonical(), a.port()));
-            let (allowed, barred): (Vec<_>, Vec<_>) =
-                addresses.map(|address| scope.check(address.ip()).map(|()| address)).partition(Result::is_ok);
+            let (allowed, barred): (Vec<_>, Vec<_>) = addresses
+                .map(|address| scope.check(address.ip(), interfaces::own).map(|()| address))
+                .partition(Result::is_ok);
             match barred.into_iter().find_map(Result::err) {
                 Some(barred) if allowed.is_empty() => Err(format!("the name {:?} {barred}", uri.host)),
                 _ => Ok(allowed.into_iter().flatten().collect()),

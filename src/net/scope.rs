@@ -1,6 +1,6 @@
 //! How far a URL may lead, by who wrote it. The relay stands where others do not reach: on loopback beside a printer's own
 //! services, on a cable that leads to one camera. What the operator wrote may lead there, what came over the network may not.
-use super::{host, interfaces};
+use crate::base::host;
 use std::net::IpAddr;
 
 /// Which addresses a connection may lead to.
@@ -19,31 +19,25 @@ impl Scope {
         if client.to_canonical().is_loopback() { Scope::Any } else { Scope::Others }
     }
 
-    /// May a connection lead to `ip`?
+    /// May a connection lead to `ip`? `own`: this machine's addresses, asked for only where it depends on them.
     ///
     /// # Errors
     /// If not: half a sentence to put behind the host's name, with what the operator can change.
-    pub fn check(self, ip: IpAddr) -> Result<(), String> {
-        match self {
-            Scope::Any => Ok(()),
-            Scope::Others => self.check_beside(ip, &own()),
-        }
-    }
-
-    /// [`Self::check`] on a machine with the addresses `own`.
-    fn check_beside(self, ip: IpAddr, own: &[IpAddr]) -> Result<(), String> {
-        let what = match kind(ip, own) {
-            Some(what) if self == Scope::Others => what,
-            _ => return Ok(()),
+    pub fn check(self, ip: IpAddr, own: impl FnOnce() -> Vec<IpAddr>) -> Result<(), String> {
+        let what = match self {
+            Scope::Any => None,
+            Scope::Others => kind(ip, &own()),
         };
+        let Some(what) = what else { return Ok(()) };
         Err(format!(
             "leads to {}, {what}: only sources in the configuration file may lead there, not those that come over the network",
             ip.to_canonical()
         ))
     }
 
-    /// What may still be asked after `answered` has: nobody elsewhere sends us to this machine's own services.
-    pub fn after(self, answered: Option<IpAddr>) -> Self {
+    /// What may still be asked after `answered` has: nobody elsewhere sends us to this machine's own services. `own`: as
+    /// for [`Self::check`].
+    pub fn after(self, answered: Option<IpAddr>, own: impl FnOnce() -> Vec<IpAddr>) -> Self {
         match answered {
             Some(ip) if self == Scope::Any && kind(ip, &own()).is_some() => Scope::Any,
             _ => Scope::Others,
@@ -66,10 +60,6 @@ fn kind(ip: IpAddr, own: &[IpAddr]) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-fn own() -> Vec<IpAddr> {
-    interfaces::list().into_iter().map(|interface| interface.ip.to_canonical()).collect()
 }
 
 #[cfg(test)]
@@ -102,23 +92,23 @@ mod tests {
             "fe80::1",
         ];
         for text in barred {
-            let error = Scope::Others.check_beside(ip(text), &own).unwrap_err();
+            let error = Scope::Others.check(ip(text), || own.to_vec()).unwrap_err();
             assert!(error.contains("configuration file"), "{text}: {error}");
-            assert_eq!(Scope::Any.check_beside(ip(text), &own), Ok(()), "{text}");
+            assert_eq!(Scope::Any.check(ip(text), || own.to_vec()), Ok(()), "{text}");
         }
         for text in ["192.168.1.3", "10.0.0.1", "203.0.113.7", "fd00::1", "2001:db8::3"] {
-            assert_eq!(Scope::Others.check_beside(ip(text), &own), Ok(()), "{text}");
+            assert_eq!(Scope::Others.check(ip(text), || own.to_vec()), Ok(()), "{text}");
         }
     }
 
     #[test]
     fn nobody_elsewhere_sends_us_to_this_machine() {
-        assert_eq!(Scope::Any.after(Some(ip("127.0.0.1"))), Scope::Any);
-        assert_eq!(Scope::Any.after(Some(ip("169.254.3.4"))), Scope::Any);
+        assert_eq!(Scope::Any.after(Some(ip("127.0.0.1")), Vec::new), Scope::Any);
+        assert_eq!(Scope::Any.after(Some(ip("169.254.3.4")), Vec::new), Scope::Any);
         for answered in [Some(ip("192.0.2.7")), Some(ip("2001:db8::7")), None] {
-            assert_eq!(Scope::Any.after(answered), Scope::Others);
+            assert_eq!(Scope::Any.after(answered, Vec::new), Scope::Others);
         }
-        assert_eq!(Scope::Others.after(Some(ip("127.0.0.1"))), Scope::Others);
+        assert_eq!(Scope::Others.after(Some(ip("127.0.0.1")), Vec::new), Scope::Others);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! `webrtc.ice_servers`, understood: STUN URIs (RFC 7064), TURN URIs (RFC 7065), and how players are told of them.
+use crate::base::link::quoted;
 use crate::config::{IceServer, Webrtc};
 use std::fmt;
 use std::net::IpAddr;
@@ -149,12 +150,6 @@ pub fn links(servers: &[IceServer]) -> Vec<String> {
     }
     links.truncate(MAX_SERVERS);
     links
-}
-
-/// A quoted string of RFC 9110 section 5.6.4. `None`: nothing to tell, or not possible in a header field.
-pub fn quoted(text: &str) -> Option<String> {
-    let fits = !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 #[cfg(test)]

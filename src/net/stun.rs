@@ -1,6 +1,6 @@
 //! STUN messages as clients of servers need them (RFC 8489): written, read, signed, and sent again until there is an
 //! answer. ICE's own checks are in `rtc::ice`. Whatever comes from the network reads as a value or as `None`.
-use crate::net::host;
+use crate::base::host;
 use crate::rtc::digest::{Digest, MAC};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! ICE over TCP (RFC 6544): datagrams framed by RFC 4571, on connections that peers open to the same port number, and on
 //! those that calls to cameras open.
 //! Reading is a task for each connection; writing is the engine's, so that it can pace a slow viewer.
-use super::places::Places;
+use crate::base::places::Places;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;

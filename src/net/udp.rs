@@ -1,6 +1,6 @@
 //! The UDP side of the media port: batched receive with the address that was asked, segmented send.
 use crate::net::fragments;
-use crate::net::route::{Route, Socket};
+use crate::rtc::route::{Route, Socket};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 use std::io::{self, IoSliceMut};

@@ -11,7 +11,7 @@ mod stun;
 #[cfg(test)]
 mod tests;
 
-use crate::net::route::{Datagram, Route, Socket};
+use crate::rtc::route::{Datagram, Route, Socket};
 use pair::{Pair, State};
 pub use pair::{PairView, Seen, Tally};
 use rtc_crypto::RTCCryptoProvider;

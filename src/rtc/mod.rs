@@ -8,6 +8,7 @@ pub mod negotiate;
 pub mod ntp;
 pub mod offer;
 pub mod renegotiate;
+pub mod route;
 pub mod rtcp;
 pub mod sdp;
 pub mod session;

@@ -12,7 +12,7 @@ mod tests;
 use super::offer::{self, OfferedMedia};
 use super::sdp::{Direction, Remote, RemoteCodec, RemoteMedia};
 use crate::media::codec::{Codec, Kind};
-use crate::source::TrackInfo;
+use crate::media::track::TrackInfo;
 pub use fit::pick;
 use fit::{by_source, publisher_rank, spoken};
 pub use layer::{accepted as accepted_layers, layer};

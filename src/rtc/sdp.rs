@@ -7,6 +7,8 @@ use std::fmt;
 
 use crate::media::codec::{Codec, Kind};
 
+pub use crate::media::track::parameter;
+
 pub use layers::is_rid;
 use section::Section;
 pub use values::{Direction, Extension, Fingerprint, Hash, IceText, MediaKind, Setup};
@@ -302,14 +304,6 @@ pub fn parse(sdp: &str) -> Result<Remote, SdpError> {
         candidates,
         transport,
         bundle,
-    })
-}
-
-/// The value of one format parameter; keys are compared without regard to case.
-pub fn parameter<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
-    fmtp.split(';').find_map(|pair| {
-        let (k, value) = pair.split_once('=')?;
-        k.trim().eq_ignore_ascii_case(key).then(|| value.trim())
     })
 }
 

@@ -9,9 +9,9 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
-use crate::net::route::{Datagram, Route, Socket};
 use crate::rtc::dtls::Filter;
 use crate::rtc::ice::{self, Credentials, Ice, Outcome};
+use crate::rtc::route::{Datagram, Route, Socket};
 use crate::rtc::srtp::Protect;
 use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;

@@ -2,10 +2,10 @@
 use super::book::{Book, State, Tracker};
 use super::desk::{Arrival, Heard};
 use super::tracker;
+use crate::base::sparing::Sparing;
 use crate::net::candidate;
 use crate::net::reach::{Connection, Place};
 use crate::net::scope::Scope;
-use crate::net::sparing::Sparing;
 use crate::net::tls::Trust;
 use crate::net::websocket;
 use crate::stream::relay::{BY_SHARE_LINK, Offer, Relay};

@@ -2,8 +2,8 @@
 //! sockets nor clocks; all trackers share one, since a visitor may ask at several.
 use super::seal::{self, Closed, Lock};
 use super::tracker::{self, Message, Offer};
+use crate::base::pace::Pace;
 use crate::config::Share;
-use crate::net::pace::Pace;
 use crate::stream::relay::Intent;
 use ring::digest::{SHA256, digest};
 use std::collections::VecDeque;

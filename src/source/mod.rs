@@ -7,9 +7,11 @@ pub mod webrtc;
 
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
+use crate::media::track::TrackInfo;
+use crate::net::interfaces;
 use crate::net::policy::Policy;
-use crate::net::route::Route;
 use crate::net::scope::Scope;
+use crate::rtc::route::Route;
 use crate::rtc::session::Identity;
 use bytes::Bytes;
 use std::fmt;
@@ -21,14 +23,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub use secrets::{Secrets, is_masked, public_url, restored};
-
-/// What a source tells the relay about one of its tracks before the first packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackInfo {
-    pub codec: Codec,
-    /// Format parameters as SDP's fmtp writes them (`profile-level-id=42e01f;packetization-mode=1`), may be empty.
-    pub fmtp: String,
-}
 
 /// What a source tells the relay.
 #[derive(Debug)]
@@ -177,7 +171,7 @@ pub fn check_scope(url: &str, scope: Scope) -> Result<(), String> {
         Err(_) if local(host.trim_end_matches('.')) => IpAddr::from([127, 0, 0, 1]),
         Err(_) => return Ok(()),
     };
-    scope.check(ip).map_err(|barred| format!("{} {barred}", target.place.authority()))
+    scope.check(ip, interfaces::own).map_err(|barred| format!("{} {barred}", target.place.authority()))
 }
 
 /// What of a URL that [`open`] takes is of no use: sentences for the operator.

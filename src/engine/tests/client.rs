@@ -1,8 +1,8 @@
 //! A peer of the engine in a test. What it sends is handed over with the source address that the test chooses; what the
 //! engine sends comes back through a socket on loopback.
 use super::*;
-use crate::net::route::{Route, Socket};
 use crate::rtc::ice::{Credentials, UDP_PRIORITY};
+use crate::rtc::route::{Route, Socket};
 use crate::rtc::sdp::{self, Setup};
 use crate::rtc::session::{Identity, PeerTransport, Session, State};
 use std::net::{SocketAddr, UdpSocket};

@@ -3,7 +3,7 @@
 pub mod message;
 mod questions;
 
-use super::host;
+use crate::base::host;
 use message::Family;
 use questions::{MAX_NAMES, Questions};
 use socket2::{Domain, Protocol, Socket, Type};

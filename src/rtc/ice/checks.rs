@@ -2,7 +2,7 @@
 use super::pair::{Check, Pair, State};
 use super::selection::{CONSENT_INTERVAL, CONSENT_LOST, CONSENT_RETRY};
 use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY, strangers};
-use crate::net::route::{Datagram, Route};
+use crate::rtc::route::{Datagram, Route};
 use rtc_stun::attributes::{
     ATTR_ERROR_CODE, ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,
 };

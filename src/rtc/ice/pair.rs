@@ -1,5 +1,5 @@
 //! A pair: one way between the peer and us, and what is known of it.
-use crate::net::route::Route;
+use crate::rtc::route::Route;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 use super::pair::{Seen, State};
 use super::stun::ErrorCode;
 use super::{Ice, Outcome, PEER_REFLEXIVE_PRIORITY};
-use crate::net::route::{Datagram, Route};
+use crate::rtc::route::{Datagram, Route};
 use rtc_crypto::constant_time_eq;
 use rtc_stun::attributes::{
     ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME,

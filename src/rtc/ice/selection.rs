@@ -1,7 +1,7 @@
 //! Which pair media takes, and for how long the peer's consent to be sent something holds (RFC 7675).
 use super::pair::State;
 use super::{Ice, STALE};
-use crate::net::route::Route;
+use crate::rtc::route::Route;
 use std::time::{Duration, Instant};
 
 /// Consent is asked for this often (RFC 7675 section 5.1 asks for about 5 s), …

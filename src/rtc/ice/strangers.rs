@@ -3,8 +3,8 @@
 //! no more than what came.
 use super::Ice;
 use super::pair::{Pair, State};
-use crate::net::pace::Pace;
-use crate::net::route::Datagram;
+use crate::base::pace::Pace;
+use crate::rtc::route::Datagram;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 use super::super::h264_profile::Profile;
 use super::super::sdp::{RemoteCodec, parameter};
 use crate::media::codec::Codec;
-use crate::source::TrackInfo;
+use crate::media::track::TrackInfo;
 
 /// The entry of a viewer's list that a track is best sent as.
 pub fn pick<'a>(track: &TrackInfo, accepted: &'a [RemoteCodec]) -> Option<&'a RemoteCodec> {

@@ -7,9 +7,9 @@ use std::panic::catch_unwind;
 
 use super::{Extension, Remote, Setup, parse};
 use crate::media::codec::Codec;
+use crate::media::track::TrackInfo;
 use crate::rtc::answer::{self, Local, Ssrcs};
 use crate::rtc::negotiate::{self, Side};
-use crate::source::TrackInfo;
 
 macro_rules! captures {
     ($($name:ident = $file:literal),* $(,)?) => {

@@ -1,7 +1,7 @@
 //! The DTLS part of a session: when the handshake begins and with which SRTP profiles, its repeats, and the keys that it ends with.
 use super::{Processor, Reason, Session, State, keys::Keys};
-use crate::net::route::Datagram;
 use crate::rtc::dtls::hello::offered_profiles;
+use crate::rtc::route::Datagram;
 use crate::rtc::session::Event;
 use bytes::BytesMut;
 use rtc_dtls::endpoint::EndpointEvent;

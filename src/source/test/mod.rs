@@ -12,10 +12,11 @@ mod tone;
 pub use camera::TestCamera;
 pub use options::TestOptions;
 
-use super::{Closed, Sink, SourceEvent, SourceRequest, TrackInfo};
+use super::{Closed, Sink, SourceEvent, SourceRequest};
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::media::packetise::H264Packetiser;
+use crate::media::track::TrackInfo;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};

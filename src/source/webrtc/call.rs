@@ -8,13 +8,13 @@ mod tests;
 
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
-use crate::net::route::{Datagram, Route, Socket};
+use crate::media::track::TrackInfo;
 use crate::rtc::ice::Credentials;
 use crate::rtc::ntp::ntp_at;
 use crate::rtc::offer::OfferedMedia;
+use crate::rtc::route::{Datagram, Route, Socket};
 use crate::rtc::rtcp;
 use crate::rtc::session::{Event as SessionEvent, Identity, Reason, Session, State};
-use crate::source::TrackInfo;
 use crate::stream::intake::Intake;
 use media::{Backchannel, Section};
 use std::net::SocketAddr;

@@ -2,8 +2,8 @@
 //! led to it after a moment.
 use super::call::Call;
 use crate::net::policy::Doors;
-use crate::net::route::{Route, Socket};
 use crate::net::tcp::{TcpConnection, TcpInput, frame};
+use crate::rtc::route::{Route, Socket};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -321,12 +321,12 @@ impl Line {
         match done {
             Done::Connected(socket) => {
                 self.towards = socket.get_ref().local().or(self.towards);
-                self.scope = self.scope.after(socket.get_ref().remote().map(|remote| remote.ip()));
+                self.scope = self.scope.after(socket.get_ref().remote().map(|remote| remote.ip()), interfaces::own);
                 self.socket = Some(socket);
                 Ok(())
             }
             Done::Replied(reply) => {
-                self.scope = self.scope.after(reply.from);
+                self.scope = self.scope.after(reply.from, interfaces::own);
                 self.tell(Input::Reply(&reply))
             }
         }

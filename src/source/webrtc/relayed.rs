@@ -3,11 +3,11 @@
 use super::call::Call;
 use super::url::IceServer;
 use crate::net::resolve;
-use crate::net::route::{Route, Socket};
 use crate::net::scope::Scope;
 use crate::net::servers::{Kind, MAX_SERVERS};
 use crate::net::turn::{self, Client, Input, Inputs, Outcome, Server};
 use crate::rtc::digest::Digest;
+use crate::rtc::route::{Route, Socket};
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

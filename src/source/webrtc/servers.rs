@@ -93,7 +93,7 @@ fn is_near(ours: IpAddr, theirs: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::route::Socket;
+    use crate::rtc::route::Socket;
     use crate::rtc::session::Identity;
 
     const NEAR: Option<(&str, &str)> = Some(("192.168.1.2", "192.168.1.3"));

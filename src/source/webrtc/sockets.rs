@@ -3,9 +3,9 @@
 use crate::net::candidate::{self, Protocol};
 use crate::net::interfaces::Interface;
 use crate::net::policy::{Doors, Policy};
-use crate::net::route::{Datagram, Route, Socket};
 use crate::net::udp::{ReceiveBuffers, UdpPort};
 use crate::rtc::ice::UDP_PRIORITY;
+use crate::rtc::route::{Datagram, Route, Socket};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,12 +1,13 @@
 //! Media of a call: what the camera turns out to send, m-line by m-line, and what it is let play.
 use super::{Call, Event};
 use crate::media::codec::{Codec, Kind};
-use crate::net::route::Datagram;
+use crate::media::track::TrackInfo;
+use crate::rtc::route::Datagram;
 use crate::rtc::rtcp;
 use crate::rtc::sdp::{RemoteCodec, parameter};
 use crate::rtc::session::Session;
 use crate::rtc::srtp::{HEADER, write_header};
-use crate::source::{Sound, TrackInfo};
+use crate::source::Sound;
 use crate::stream::choice::Wanted;
 use crate::stream::inbound::{Agreed, Header, Inbound};
 use crate::stream::intake::{Arrived, Receiver};

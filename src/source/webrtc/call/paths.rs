@@ -1,7 +1,7 @@
 //! The ways that a call checks: the camera's addresses, each from every socket of ours that could lead there.
 use super::Call;
 use crate::net::candidate;
-use crate::net::route::Socket;
+use crate::rtc::route::Socket;
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Lines of the log that others can cause: so many for each client, and a count of those that were left out. A log may
 //! lie on flash, and what one client fills it with hides what the operator looks for.
-use super::places::client;
+use crate::base::places::client;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

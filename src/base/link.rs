@@ -46,7 +46,7 @@ fn param<'f>(field: &'f str, params: &mut Vec<(String, String)>) -> &'f str {
     let (name, rest) = field.split_at(end);
     let (value, rest) = match rest.strip_prefix('=').map(str::trim_start) {
         Some(rest) => match rest.strip_prefix('"') {
-            Some(text) => quoted(text),
+            Some(text) => unquoted(text),
             None => {
                 let (value, rest) = rest.split_at(rest.find([';', ',']).unwrap_or(rest.len()));
                 (value.trim_end().to_owned(), rest)
@@ -61,7 +61,7 @@ fn param<'f>(field: &'f str, params: &mut Vec<(String, String)>) -> &'f str {
 }
 
 /// The rest of a quoted string (RFC 9110 section 5.6.4), and what stands behind it.
-fn quoted(text: &str) -> (String, &str) {
+fn unquoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -72,6 +72,12 @@ fn quoted(text: &str) -> (String, &str) {
         }
     }
     (value, "")
+}
+
+/// A quoted string of RFC 9110 section 5.6.4. `None`: nothing to tell, or not possible in a header field.
+pub fn quoted(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 #[cfg(test)]
