@@ -2,9 +2,9 @@
 use crate::board::notify::Notifier;
 use crate::config::{Config, Keeper};
 use crate::engine::Engine;
+use crate::gather::ice_servers;
 use crate::http::{self, Services};
 use crate::logging::Ring;
-use crate::net::servers;
 use crate::reload;
 use crate::share::Book;
 use crate::stream::relay::Relay;
@@ -171,7 +171,7 @@ fn services(config: &Config, file: Option<&Arc<File>>, ring: Ring, relay: &Relay
         state_directory: std::env::var("STATE_DIRECTORY")
             .ok()
             .and_then(|list| list.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)),
-        ice_links: servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
+        ice_links: ice_servers::links(config.webrtc.ice_servers.as_deref().unwrap_or_default()),
         shares: Book::new(config, relay.clone()),
         problems: std::env::var_os("PORTHOLE_PROBLEMS").filter(|path| !path.is_empty()).map(PathBuf::from),
         host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),

@@ -9,6 +9,7 @@ mod doctor;
 mod engine;
 #[cfg(test)]
 mod fuzz;
+mod gather;
 mod http;
 mod logging;
 mod media;

@@ -1,8 +1,8 @@
 //! Values that are understood but refused, or that this version does not act on yet.
 use super::document::Finding;
 use super::parts::Root;
-use super::scheme::source_scheme;
 use super::values::Words;
+use crate::source::scheme::source_scheme;
 use crate::source::{self, SCHEMES};
 
 /// What the operator should know about the values of one document.

@@ -3,8 +3,8 @@
 use super::document::Finding;
 use super::keys::nearest;
 use super::{Config, Filters, Network, Webrtc};
-use crate::net::listen::Listen;
-use crate::net::policy::Policy;
+use crate::config::listen::Listen;
+use crate::gather::policy::Policy;
 
 /// How sure it is that something won't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,9 @@ fn leftovers(webrtc: &Webrtc, listen: &Listen, found: &mut Findings) {
     }
     if let Some(interfaces) = interfaces
         && !interfaces.is_empty()
-        && interfaces.iter().all(|name| exclude_interfaces.iter().any(|glob| crate::net::policy::matches(glob, name)))
+        && interfaces
+            .iter()
+            .all(|name| exclude_interfaces.iter().any(|glob| crate::gather::policy::matches(glob, name)))
     {
         let message = "takes away every interface that webrtc.filters.interfaces names, nobody could connect";
         found.filter(Severity::Error, "exclude_interfaces", message);

@@ -2,8 +2,8 @@
 use super::combinations::Severity;
 use super::document::Finding;
 use super::{Config, TlsMode};
+use crate::config::listen::Listen;
 use crate::net::certificate;
-use crate::net::listen::Listen;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What the operator should know about `webrtc.ice_servers`.
 use super::document::Finding;
 use super::parts::WebrtcPart;
-use crate::net::servers::{Kind, Uri};
+use crate::gather::ice_servers::{Kind, Uri};
 
 pub(super) fn findings(webrtc: &WebrtcPart, found: &mut Vec<Finding>) {
     let Some(list) = &webrtc.ice_servers else { return };

@@ -1,4 +1,5 @@
 //! The operator's settings: what `porthole.yaml` and `-c` say.
+pub mod candidates;
 mod checks;
 mod combinations;
 mod document;
@@ -7,13 +8,16 @@ mod documented;
 mod edit;
 mod https;
 mod ice;
+pub mod ice_list;
+pub mod ice_uri;
 mod keep;
 mod keys;
+pub mod listen;
 mod load;
 mod parts;
 mod place;
 mod save;
-pub mod scheme;
+pub mod secrets;
 mod substitute;
 mod text;
 mod values;
@@ -162,7 +166,7 @@ pub enum TlsMode {
 pub struct Webrtc {
     /// `:8555`, `ip:8555`, `:8555/tcp`, `:8555/udp` or empty (random UDP ports). Default `:8555`.
     pub listen: String,
-    /// Additional host candidates, first one with the highest priority: entries that [`crate::net::manual::Manual`] takes.
+    /// Additional host candidates, first one with the highest priority: entries that [`candidates::Manual`] takes.
     pub candidates: Vec<String>,
     /// STUN and TURN servers. Default `None`: nobody on the Internet is asked, unless a `stun:PORT` candidate needs it.
     pub ice_servers: Option<Vec<IceServer>>,

@@ -7,8 +7,8 @@ use super::values::{
 use super::{
     Api, Config, DEFAULT_TRACKER, Filters, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for, sessions_for,
 };
+use crate::config::ice_list::Reading;
 use crate::net::certificate::Given;
-use crate::net::ice_list::Reading;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Stream changes made through the API, written into the operator's file.
+use super::secrets::restored;
 use super::{Error, Stream, edit, text};
-use crate::source::restored;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -1,7 +1,7 @@
 //! Single values as YAML writes them, checked while they are read, so that an error knows its line.
 use super::{Docker, Network, PublisherPolicy, Stream, TlsMode};
-use crate::net::listen::Listen;
-use crate::net::manual::Manual;
+use crate::config::candidates::Manual;
+use crate::config::listen::Listen;
 use log::LevelFilter;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;

@@ -3,10 +3,10 @@
 //! broken.
 use super::print;
 use crate::config::Config;
-use crate::net::holder::holder;
-use crate::net::policy::{Listen, Protocol};
-use crate::net::reach::{self, Place};
-use crate::net::scope::Scope;
+use crate::gather::policy::{Listen, Protocol};
+use crate::gather::scope::Scope;
+use crate::net::connect::{self, Place};
+use crate::net::port_owner::holder;
 use crate::net::tls::Trust;
 use serde_json::Value;
 use std::fmt::{self, Write as _};
@@ -155,7 +155,7 @@ fn over_tls(door: &Door, request: &str) -> Result<Vec<u8>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let place = Place::parse(&door.to_string())?;
     runtime.block_on(async {
-        let mut stream = reach::open(&place, Trust::Anybody, Scope::Any).await?;
+        let mut stream = connect::open(&place, Trust::Anybody, Scope::Any).await?;
         let mut bytes = Vec::new();
         let exchange = async {
             stream.write_all(request.as_bytes()).await?;

@@ -2,8 +2,8 @@
 //! a rule of the relay itself. The judgement is the policy's; here it gets its words and places.
 use super::facts::{Address, Advertised, Scope};
 use crate::config::{self, Config, Docker};
-use crate::net::interfaces::Interface;
-use crate::net::policy::{Rule, Verdict};
+use crate::gather::interfaces::Interface;
+use crate::gather::policy::{Rule, Verdict};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -112,7 +112,7 @@ fn scope(interface: &Interface) -> Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::policy::{Bound, Policy, Protocol};
+    use crate::gather::policy::{Bound, Policy, Protocol};
 
     /// Address, whether it is told, and the setting or rule that keeps it back.
     fn explained(settings: &str) -> Vec<(String, bool, Option<String>)> {

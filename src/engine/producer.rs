@@ -1,6 +1,6 @@
 //! One source of a stream in the engine: it runs, or waits to be tried again, or is not needed.
+use crate::gather::scope::Scope;
 use crate::media::codec::Codec;
-use crate::net::scope::Scope;
 use crate::source::{self, ProducerId, Progress, SourceEvent, SourceRequest, Surroundings};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;

@@ -1,12 +1,12 @@
 //! Our public addresses in the engine: STUN servers are asked in the background from the media sockets themselves, and
 //! what they say is told to peers. No answer waits for it.
 use super::Engine;
-use crate::net::candidate::Candidate;
-use crate::net::policy::wildcard;
-use crate::net::reflexive::{Lookup, REFRESH};
+use crate::gather::candidate::Candidate;
+use crate::gather::ice_servers::{Servers, Uri};
+use crate::gather::policy::wildcard;
+use crate::gather::reflexive::{Lookup, REFRESH};
+use crate::gather::scope::Scope;
 use crate::net::resolve;
-use crate::net::scope::Scope;
-use crate::net::servers::{Servers, Uri};
 use crate::rtc::route::{Datagram, Route};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};

@@ -113,7 +113,7 @@ impl Engine {
 mod tests {
     use super::super::tests::{engine, nothing_left, offer, view};
     use super::*;
-    use crate::net::scope::Scope;
+    use crate::gather::scope::Scope;
     use crate::stream::relay::{Answer, Intent, Offer};
     use tokio::sync::oneshot;
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::peer::Peer;
 use super::wire::Wire;
-use crate::net::servers::Servers;
+use crate::gather::ice_servers::Servers;
 use crate::net::turn::{Client, Input, Inputs, Outcome, Server, candidate};
 use crate::rtc::digest::Digest;
 use crate::rtc::route::{Route, Socket};

@@ -1,8 +1,8 @@
 //! The bound media sockets: brought in line with the policy at the start and after each change of the
 //! machine's addresses.
-use crate::net::candidate::{Bound, Protocol};
-use crate::net::holder::holder;
-use crate::net::policy::Policy;
+use crate::gather::candidate::{Bound, Protocol};
+use crate::gather::policy::Policy;
+use crate::net::port_owner::holder;
 use crate::net::tcp::{self, TcpInput};
 use crate::net::udp::UdpPort;
 use crate::rtc::route::Socket;

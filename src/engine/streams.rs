@@ -2,8 +2,8 @@
 use super::producer::Producer;
 use super::publishers::Queued;
 use crate::config::Publishers;
+use crate::gather::scope::Scope;
 use crate::media::codec::{Codec, Kind};
-use crate::net::scope::Scope;
 use crate::stream::floor::Floor;
 use crate::stream::relay::{Answer, Error, Offer};
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::peer::Peer;
 use super::relayed::add_relayed;
 use super::sessions::short;
 use super::{Engine, wire::Wire};
-use crate::net::candidate::{self, Place};
+use crate::gather::candidate::{self, Place};
 use crate::rtc::ice::Credentials;
 use crate::stream::relay::{Error, ErrorKind, Trickle, Trickled};
 use std::net::SocketAddr;

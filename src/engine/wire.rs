@@ -3,13 +3,14 @@ use super::relayed::Relays;
 use super::sockets::Sockets;
 use crate::base::places::{Full, Taken, client};
 use crate::base::sparing::Sparing;
-use crate::net::interfaces::{self, Interface};
+use crate::gather::interfaces::Interface;
+use crate::gather::policy::{Candidate, Policy, Verdict};
+use crate::net::address_watch;
+use crate::net::interfaces;
 use crate::net::mdns::Mdns;
-use crate::net::policy::{Candidate, Policy, Verdict};
 use crate::net::resolve::Names;
 use crate::net::tcp::{self, TcpConnection, TcpInput};
 use crate::net::udp::UdpPort;
-use crate::net::watch;
 use crate::rtc::route::{Datagram, Route, Socket};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -48,7 +49,7 @@ impl Wire {
     pub fn bind(policy: Policy) -> Wire {
         let (tcp_inputs, tcp_events) = mpsc::channel(TCP_QUEUE);
         // Before the first look, so that nothing can change unseen.
-        let changes = watch::start();
+        let changes = address_watch::start();
         let mut wire = Wire {
             names: Names::start(policy.names()),
             policy,

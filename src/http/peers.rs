@@ -1,5 +1,5 @@
 //! Which peers may connect at all: the machine itself and its local networks, and what `api.allow` adds.
-use crate::net::reach::is_local;
+use crate::net::connect::is_local;
 use std::net::IpAddr;
 
 /// One network of `api.allow`.

@@ -10,7 +10,7 @@ use super::response::Response;
 use super::routes::App;
 use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
-use crate::net::scope::Scope;
+use crate::gather::scope::Scope;
 use crate::source::public_url;
 use crate::stream::relay::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
 use futures_util::{SinkExt, StreamExt};

@@ -6,7 +6,7 @@ use super::policy::source_allowed_from_network;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
-use crate::net::scope::Scope;
+use crate::gather::scope::Scope;
 use crate::source::is_masked;
 use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;

@@ -1,35 +1,13 @@
 //! The machine's addresses, as the kernel tells them.
+use crate::gather::interfaces::{Interface, is_container};
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
-/// Beginnings of names that container engines and hypervisors give their bridges and their ends of cables.
-const CONTAINER_NAMES: [&str; 8] = ["docker", "br-", "veth", "hassio", "podman", "cni", "virbr", "lxcbr"];
 /// Flags of an IPv6 address in `/proc/net/if_inet6` (linux/if_addr.h).
 const IFA_OPTIMISTIC: u32 = 0x04;
 const IFA_DADFAILED: u32 = 0x08;
 const IFA_TENTATIVE: u32 = 0x40;
-
-/// One address of one network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    pub name: String,
-    pub ip: IpAddr,
-    pub loopback: bool,
-    /// A bridge between containers or virtual machines, or a cable's end into one: nobody outside of this machine is there.
-    pub container: bool,
-    /// The kernel still looks whether somebody else has this IPv6 address, or found that somebody has (RFC 4862 section 5.4).
-    pub tentative: bool,
-}
-
-impl Interface {
-    /// An address of a usual network card or, by its name, of a loopback or container interface.
-    #[cfg(test)]
-    pub fn new(name: &str, ip: IpAddr) -> Self {
-        let container = is_container(name, None);
-        Self { name: name.into(), ip, loopback: name == "lo", container, tentative: false }
-    }
-}
 
 /// Every address of every interface that is up. An error of the kernel reads as "none": the next look may succeed.
 pub fn list() -> Vec<Interface> {
@@ -69,15 +47,6 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
-}
-
-/// By its kind where that is known, else by its name. `physical_port`: `None` no bridge, else whether a cable or
-/// radio is among its ports: the LAN bridge of a router has one, whatever its name.
-fn is_container(name: &str, physical_port: Option<bool>) -> bool {
-    match physical_port {
-        Some(physical) => !physical,
-        None => CONTAINER_NAMES.iter().any(|start| name.starts_with(start)),
-    }
 }
 
 /// `None` if `name` is no bridge. Hardware has a `device`; a VLAN or a bond on it has it as `lower_…`.
@@ -123,13 +92,6 @@ mod tests {
                     fd000000000000000000000000000003 02 40 00 88     eth0\nbroken\n";
         let names: Vec<String> = unusable(text).into_iter().map(|(name, ip)| format!("{name} {ip}")).collect();
         assert_eq!(names, ["eth0 fe80::11:22ff:fe33:4455", "eth0 fd00::3"]);
-    }
-
-    #[test]
-    fn a_bridge_with_a_physical_port_is_a_network_whatever_its_name() {
-        assert!(is_container("br-0123456789ab", None) && is_container("docker0", None) && is_container("veth12", None));
-        assert!(!is_container("br-lan", Some(true)) && is_container("mybridge", Some(false)));
-        assert!(!is_container("eth0", None) && !is_container("bridge0", None));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Names of STUN and TURN servers, and names among `webrtc.candidates`. The latter are looked up in the background, since
 //! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
 //! known the name is left out.
-use super::scope::Scope;
-use super::servers::Uri;
 use crate::base::host;
+use crate::gather::ice_servers::Uri;
+use crate::gather::scope::Scope;
 use crate::net::interfaces;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

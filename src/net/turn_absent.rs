@@ -1,6 +1,6 @@
 //! Stands in for the TURN client in builds without the feature `turn`: no server gives the relay an address. Players are
 //! told of the servers all the same.
-use crate::net::servers::{Login, Uri};
+use crate::gather::ice_servers::{Login, Uri};
 use crate::rtc::digest::Digest;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

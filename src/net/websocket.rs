@@ -1,7 +1,7 @@
 //! A WebSocket to the place of a URL, as cameras, clouds and trackers want it.
-use super::reach::{self, Connection, Place};
-use super::scope::Scope;
 use super::tls::Trust;
+use crate::gather::scope::Scope;
+use crate::net::connect::{self, Connection, Place};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -44,7 +44,7 @@ pub async fn open(
         request.headers_mut().insert("authorization", login);
     }
     let opening = async {
-        let connection = reach::open(place, trust, scope).await?;
+        let connection = connect::open(place, trust, scope).await?;
         let opened = tokio_tungstenite::client_async_with_config(request, connection, Some(bounds(max_message))).await;
         opened.map(|(socket, _)| socket).map_err(|error| format!("{at}: no WebSocket there: {error}"))
     };

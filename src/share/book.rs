@@ -4,7 +4,7 @@ use super::attend;
 use super::desk::Desk;
 use super::link;
 use crate::config::{Config, Share};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
 use crate::stream::relay::Relay;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::rand::{SecureRandom, SystemRandom};

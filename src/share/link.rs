@@ -1,7 +1,7 @@
 //! The link itself, and what its parts must be like. The secret stands behind the `#`, which browsers send to nobody.
 use crate::config::{Share, Webtorrent};
-use crate::net::reach::Place;
-use crate::net::servers::{Kind, Uri};
+use crate::gather::ice_servers::{Kind, Uri};
+use crate::net::connect::Place;
 
 /// Shares that may exist at one time: each is announced at each tracker every minute.
 pub const MAX_SHARES: usize = 32;

@@ -2,7 +2,7 @@
 //! signed addresses of clouds hold for minutes. Only the configuration file can name one.
 
 use super::{Sink, SourceRequest, Surroundings, open};
-use crate::net::scope::Scope;
+use crate::gather::scope::Scope;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::process::Stdio;

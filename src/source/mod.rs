@@ -1,16 +1,16 @@
 //! Where pictures come from. Each kind has a folder or file; all of them hand tracks and packets to a [`Sink`].
 #[cfg_attr(not(feature = "clouds"), path = "echo_absent.rs")]
 pub mod echo;
-mod secrets;
+pub mod scheme;
 pub mod test;
 pub mod webrtc;
 
+use crate::gather::policy::Policy;
+use crate::gather::scope::Scope;
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::media::track::TrackInfo;
 use crate::net::interfaces;
-use crate::net::policy::Policy;
-use crate::net::scope::Scope;
 use crate::rtc::route::Route;
 use crate::rtc::session::Identity;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-pub use secrets::{Secrets, is_masked, public_url, restored};
+pub use crate::config::secrets::{Secrets, is_masked, public_url, restored};
 
 /// What a source tells the relay.
 #[derive(Debug)]

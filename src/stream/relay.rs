@@ -1,7 +1,7 @@
 //! The door between the front (HTTP, WebSocket) and the engine: questions go in, answers come out.
 //! All streams and sessions live on the engine's thread; nothing here locks.
 use crate::config::{Publishers, Stream};
-use crate::net::scope::Scope;
+use crate::gather::scope::Scope;
 use crate::rtc::sdp::{self, Remote, SdpError};
 use serde_json::Value;
 use std::fmt;

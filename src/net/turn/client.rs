@@ -1,8 +1,8 @@
 //! An allocation and the way to its server in one hand, for whoever turns a loop: feed it what comes from the server and
 //! [`Client::tick`] it when it is due; what it has to say leaves by itself.
-use super::allocation::{Allocation, Outcome};
 use super::link::{Input, Inputs, Link};
-use crate::net::servers::{Login, Uri};
+use crate::gather::ice_servers::{Login, Uri};
+use crate::gather::turn::allocation::{Allocation, Outcome};
 use crate::rtc::digest::Digest;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

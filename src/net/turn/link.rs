@@ -1,9 +1,9 @@
 //! The way to one TURN server (RFC 8656 section 3.1): a UDP socket, or a connection with or without TLS that a task of
 //! its own opens, reads and writes. Nobody waits for it: what it can't take now is refused.
-use super::framing::{MAX_MESSAGE, Splitter, padded};
-use crate::net::policy::wildcard;
-use crate::net::reach::Connection;
-use crate::net::servers::{Kind, Transport, Uri};
+use crate::config::ice_uri::{Kind, Transport, Uri};
+use crate::gather::policy::wildcard;
+use crate::gather::turn::framing::{MAX_MESSAGE, Splitter, padded};
+use crate::net::connect::Connection;
 use crate::net::tls::{self, Trust};
 use socket2::SockRef;
 use std::io;
@@ -233,7 +233,7 @@ async fn exchange(stream: Connection, mut queue: mpsc::Receiver<Vec<u8>>, number
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::turn::framing::padded;
+    use crate::gather::turn::framing::padded;
     use tokio::net::TcpListener;
 
     fn link(listener: &TcpListener) -> (Link, mpsc::Receiver<(u32, Input)>) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::MAX_SDP;
 use super::captures::{ALL, survive};
-use crate::net::candidate;
+use crate::gather::candidate;
 
 /// Texts of a usual test run; `PORTHOLE_FUZZ_ROUNDS` asks for more.
 const ROUNDS: u64 = 400;

@@ -1,7 +1,7 @@
 //! TCP connections to a camera (RFC 6544, active side): where it tells addresses at which it takes them, and UDP has not
 //! led to it after a moment.
 use super::call::Call;
-use crate::net::policy::Doors;
+use crate::gather::policy::Doors;
 use crate::net::tcp::{TcpConnection, TcpInput, frame};
 use crate::rtc::route::{Route, Socket};
 use std::future::pending;

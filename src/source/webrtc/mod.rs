@@ -11,11 +11,11 @@ pub mod url;
 mod ways;
 
 use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
-use crate::net::fetch::{self, Reply};
+use crate::gather::policy::{Doors, Policy};
+use crate::gather::scope::Scope;
+use crate::net::connect::{self, Connection, Place};
+use crate::net::http_client::{self, Reply};
 use crate::net::interfaces;
-use crate::net::policy::{Doors, Policy};
-use crate::net::reach::{self, Connection, Place};
-use crate::net::scope::Scope;
 use crate::net::tls::Trust;
 use crate::net::websocket;
 use crate::rtc::digest::Digest;
@@ -76,7 +76,7 @@ pub async fn run(
         log::warn!(target: "webrtc", "#ice_servers of {}: {problem}", target.place.authority());
     }
     let way = tokio::select! {
-        way = timeout(SIGNALLING, reach::way(&target.place)) => way.ok().flatten(),
+        way = timeout(SIGNALLING, connect::way(&target.place)) => way.ok().flatten(),
         _ = closed(&mut requests) => return given_up(),
     };
     let towards = way.map(|(ours, _)| ours);
@@ -240,7 +240,7 @@ impl Line {
             match step {
                 Step::Connect(place) => self.doing = Some(Box::pin(connect(place, self.trust, self.scope))),
                 Step::Request(request) => {
-                    let reply = fetch::fetch(request, self.trust, self.scope);
+                    let reply = http_client::fetch(request, self.trust, self.scope);
                     self.doing = Some(Box::pin(async move { reply.await.map(Done::Replied) }));
                 }
                 Step::Send(text) => {
@@ -401,7 +401,7 @@ impl Line {
         let farewell = async {
             for step in self.dialect.next(Input::End).unwrap_or_default() {
                 if let Step::Request(request) = step {
-                    let _ = fetch::fetch(request, self.trust, self.scope).await;
+                    let _ = http_client::fetch(request, self.trust, self.scope).await;
                 }
             }
             if let Some(socket) = &mut self.socket {

@@ -1,10 +1,10 @@
 //! Our public address for one call, asked of STUN servers from the call's own sockets.
 use super::sockets::Sockets;
 use super::url::IceServer;
-use crate::net::reflexive::{Found, Lookup};
+use crate::gather::ice_servers::{Kind, Uri};
+use crate::gather::reflexive::{Found, Lookup};
+use crate::gather::scope::Scope;
 use crate::net::resolve;
-use crate::net::scope::Scope;
-use crate::net::servers::{Kind, Uri};
 use crate::rtc::digest::Digest;
 use crate::rtc::route::{Datagram, Route};
 use std::future::pending;

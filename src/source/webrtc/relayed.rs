@@ -2,9 +2,9 @@
 //! the call was given, given back when the call ends or went another way.
 use super::call::Call;
 use super::url::IceServer;
+use crate::gather::ice_servers::{Kind, MAX_SERVERS};
+use crate::gather::scope::Scope;
 use crate::net::resolve;
-use crate::net::scope::Scope;
-use crate::net::servers::{Kind, MAX_SERVERS};
 use crate::net::turn::{self, Client, Input, Inputs, Outcome, Server};
 use crate::rtc::digest::Digest;
 use crate::rtc::route::{Route, Socket};

@@ -3,9 +3,9 @@
 //! first, so that a call inside the local network sends nothing out of it and waits for nobody.
 use super::call::Call;
 use super::url::{Format, IceServer, Target};
-use crate::net::reach;
-use crate::net::scope::Scope;
-use crate::net::servers::Kind;
+use crate::gather::ice_servers::Kind;
+use crate::gather::scope::Scope;
+use crate::net::connect;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Servers {
 fn is_near(ours: IpAddr, theirs: IpAddr) -> bool {
     match (ours, theirs) {
         (IpAddr::V6(ours), IpAddr::V6(theirs)) if ours.segments()[..4] == theirs.segments()[..4] => true,
-        _ => reach::is_local(theirs),
+        _ => connect::is_local(theirs),
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
     const URL: &str = "#ice_servers=[{\"urls\":\"stun:url\"}]";
 
     fn list(name: &str) -> Vec<IceServer> {
-        vec![IceServer { uri: crate::net::servers::Uri::parse(name).unwrap(), login: Default::default() }]
+        vec![IceServer { uri: crate::gather::ice_servers::Uri::parse(name).unwrap(), login: Default::default() }]
     }
 
     fn servers(url: &str, way: Option<(&str, &str)>) -> Servers {

@@ -1,8 +1,8 @@
 //! The sockets of one call. A camera gets sockets of its own: another relay, and many cameras, send everything from
 //! one port, and two sessions with one such peer could not be told apart on a shared one.
-use crate::net::candidate::{self, Protocol};
-use crate::net::interfaces::Interface;
-use crate::net::policy::{Doors, Policy};
+use crate::gather::candidate::{self, Protocol};
+use crate::gather::interfaces::Interface;
+use crate::gather::policy::{Doors, Policy};
 use crate::net::udp::{ReceiveBuffers, UdpPort};
 use crate::rtc::ice::UDP_PRIORITY;
 use crate::rtc::route::{Datagram, Route, Socket};

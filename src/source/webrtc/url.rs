@@ -2,9 +2,9 @@
 //! are, so JSON needs no escapes; a `#` cannot be part of one.
 use super::dialect::Cloud;
 use crate::config;
-use crate::net::ice_list::{Problem, Reading};
-use crate::net::reach::Place;
-use crate::net::servers::{Login, MAX_SERVERS, Uri};
+use crate::config::ice_list::{Problem, Reading};
+use crate::gather::ice_servers::{Login, MAX_SERVERS, Uri};
+use crate::net::connect::Place;
 use crate::net::tls::Trust;
 use crate::rtc::sdp::is_rid;
 

@@ -4,7 +4,7 @@ use super::connections::{self, Connections};
 use super::relayed::{self, Relayed};
 use super::sockets::Sockets;
 use super::url::IceServer;
-use crate::net::scope::Scope;
+use crate::gather::scope::Scope;
 use crate::rtc::digest::Digest;
 use crate::rtc::route::{Datagram, Socket};
 use std::future::pending;

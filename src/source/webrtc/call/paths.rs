@@ -1,6 +1,6 @@
 //! The ways that a call checks: the camera's addresses, each from every socket of ours that could lead there.
 use super::Call;
-use crate::net::candidate;
+use crate::gather::candidate;
 use crate::rtc::route::Socket;
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Creality's printers (K1 Max, K2): one POST of Base64 JSON and its reply. A printer serves one session at a time.
 use super::{Description, Dialect, Input, Step, Steps, base64, json, video};
-use crate::net::fetch::{Method, Request};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
+use crate::net::http_client::{Method, Request};
 use crate::source::webrtc::url::Target;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! go2rtc's WebSocket: our offer, its answer, candidates of both sides as they are found, and a voice for the camera
 //! behind it.
 use super::{Dialect, Input, Step, Steps, audio, json, video, voice};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
 use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};

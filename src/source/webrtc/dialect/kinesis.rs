@@ -1,7 +1,7 @@
 //! Amazon Kinesis Video Streams and what is built on it (SwitchBot): frames of JSON over a signed WebSocket address,
 //! payloads in Base64.
 use super::{Description, Dialect, Input, JsonCandidate, Step, Steps, audio, base64, json, video};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
 use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

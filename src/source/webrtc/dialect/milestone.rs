@@ -1,8 +1,8 @@
 //! Milestone XProtect: a token for name and password, a session that offers, an answer by PATCH. It takes no
 //! candidates from us but those in the answer.
 use super::{Description, Dialect, Input, Step, Steps, json};
-use crate::net::fetch::{Method, Request};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
+use crate::net::http_client::{Method, Request};
 use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

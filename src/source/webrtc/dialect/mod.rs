@@ -19,8 +19,8 @@ mod wyze;
 
 use super::url::{Format, IceServer, Target};
 use crate::media::codec::{Codec, Kind};
-use crate::net::fetch::{Reply, Request};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
+use crate::net::http_client::{Reply, Request};
 use crate::rtc::offer::OfferedMedia;
 use crate::rtc::sdp::Direction;
 pub use clouds::Cloud;

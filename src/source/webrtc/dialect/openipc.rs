@@ -1,6 +1,6 @@
 //! OpenIPC's streamer Majestic: the camera offers as soon as the WebSocket is open, under the name of an answer.
 use super::{Description, Dialect, Input, JsonCandidate, Step, Steps, unexpected};
-use crate::net::reach::Place;
+use crate::net::connect::Place;
 use crate::source::webrtc::url::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Whole exchanges of every dialect, as cameras and services are known to write them, without a network.
 use super::super::url::Target;
 use super::*;
-use crate::net::fetch::Method;
+use crate::net::http_client::Method;
 use serde_json::{Value, json};
 
 const OFFER: &str = "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijkl\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n";

@@ -1,9 +1,9 @@
 //! WHEP (draft-ietf-wish-whep): our offer by POST, the answer in its reply, further candidates by PATCH where the
 //! server takes them, DELETE at the end.
 use super::{Dialect, Input, Step, Steps, audio, video, voice};
-use crate::net::fetch::{Method, Reply, Request};
-use crate::net::ice_list::Reading;
-use crate::net::reach::Place;
+use crate::config::ice_list::Reading;
+use crate::net::connect::Place;
+use crate::net::http_client::{Method, Reply, Request};
 use crate::source::webrtc::url::{Target, named};
 
 pub struct Whep {

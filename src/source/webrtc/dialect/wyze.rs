@@ -1,9 +1,9 @@
 //! Wyze's cameras through docker-wyze-bridge: it tells where the camera's Kinesis channel is.
 use super::kinesis::Kinesis;
 use super::{Dialect, Input, Step, Steps, json};
-use crate::net::fetch::{Method, Request};
-use crate::net::ice_list::Reading;
-use crate::net::reach::Place;
+use crate::config::ice_list::Reading;
+use crate::net::connect::Place;
+use crate::net::http_client::{Method, Request};
 use crate::source::webrtc::url::{Target, named};
 use serde::Deserialize;
 

@@ -1,9 +1,9 @@
 //! Lists of ICE servers as bridges, clouds and people write them: what browsers call `RTCIceServer`, in JSON or YAML. What
 //! can be read of a list is used, and the rest is named.
-use super::servers::{Kind, Uri};
 use crate::base::link;
 use crate::base::link::quoted;
 use crate::config::IceServer;
+use crate::config::ice_uri::{Kind, Uri};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 

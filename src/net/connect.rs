@@ -1,9 +1,9 @@
 //! The other end of a URL: a TCP connection to it, in TLS where the scheme says so.
-use super::reference;
-use super::scope::Scope;
-use super::tls::{self, TlsStream, Trust};
 use crate::base::percent::decoded;
+use crate::gather::scope::Scope;
 use crate::net::interfaces;
+use crate::net::reference;
+use crate::net::tls::{self, TlsStream, Trust};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -1,6 +1,6 @@
 //! Our address as the Internet sees it: asked of one STUN server after the other, for each address family, without
 //! sockets or a clock. Requests leave from the media socket, so that the answer is the mapping of the media port.
-use crate::net::stun::{self, Message, Retry, TransactionId};
+use crate::gather::stun::{self, Message, Retry, TransactionId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -203,7 +203,7 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::stun::{Writer, attribute, kind};
+    use crate::gather::stun::{Writer, attribute, kind};
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()

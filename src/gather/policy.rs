@@ -1,15 +1,15 @@
 //! Which sockets are bound and which addresses peers are told: pure functions of the settings and of
 //! the machine's addresses. Both follow from one [`Policy`], so they can't contradict each other.
+use crate::config::candidates::{Manual, Place, is_auto_host};
 use crate::config::{Docker, Network, Webrtc};
-use crate::net::interfaces::Interface;
-use crate::net::manual::{Manual, Place, is_auto_host};
+use crate::gather::interfaces::Interface;
 use crate::rtc::ice::{TCP_PRIORITY, UDP_PRIORITY};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-pub use crate::net::candidate::{Bound, Candidate, Protocol};
-pub use crate::net::listen::Listen;
+pub use crate::config::listen::Listen;
+pub use crate::gather::candidate::{Bound, Candidate, Protocol};
 
 mod calls;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who holds a port that we can't bind, as far as `/proc` tells (proc_pid_net(5)): other users' programs
 //! stay nameless unless we are root.
-use crate::net::candidate::Protocol;
+use crate::gather::candidate::Protocol;
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,7 +1,7 @@
 //! One host candidate as peers are told of it (RFC 8839 section 5.1, RFC 6544 section 4.5).
 use crate::base::host;
 pub use crate::base::protocol::Protocol;
-use crate::net::mdns::message;
+use crate::gather::mdns::message;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 

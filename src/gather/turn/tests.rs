@@ -1,10 +1,11 @@
 //! The client against a scripted server.
 mod spoiled;
 
-use super::allocation::Allocation;
 use super::*;
-use crate::net::servers::{Login, Transport};
-use crate::net::stun::{Message, Writer, attribute, kind};
+use crate::config::ice_uri::Transport;
+use crate::gather::ice_servers::Login;
+use crate::gather::stun::{Message, Writer, attribute, kind};
+use crate::gather::turn::allocation::Allocation;
 use crate::rtc::digest::Digest;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Where one message ends and the next begins on a stream: STUN tells its own length (RFC 8489 section 6.2.2), and so
 //! does ChannelData, which is padded to four bytes there (RFC 8656 section 12.5).
-use super::frame::{CHANNEL_HEADER, FIRST_CHANNEL, LAST_CHANNEL};
-use crate::net::stun::{COOKIE, HEADER};
+use crate::gather::stun::{COOKIE, HEADER};
+use crate::gather::turn::frame::{CHANNEL_HEADER, FIRST_CHANNEL, LAST_CHANNEL};
 use std::fmt;
 
 /// Longest message of a server: an RTP packet and an indication's header.
@@ -70,7 +70,7 @@ pub fn padded(message: &[u8]) -> Vec<u8> {
 mod tests {
     use super::super::frame::write_channel;
     use super::*;
-    use crate::net::stun::{Writer, attribute, kind};
+    use crate::gather::stun::{Writer, attribute, kind};
 
     fn channel(data: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -2,7 +2,7 @@
 //! go2rtc; beside a fixed port calls go out from wherever the camera is reached, since cameras often have a network of
 //! their own that viewers have nothing to do with.
 use super::{Policy, Protocol, Rule, wildcard};
-use crate::net::interfaces::Interface;
+use crate::gather::interfaces::Interface;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,7 @@
 //! What of a source must not be told: logins, values of queries, parameters that are secrets, words that a program is
 //! given. Lists and the log show [`MASK`] in their place, and so does every sentence that repeats one of them.
 use crate::base::percent::decoded;
-use crate::net::ice_list::Reading;
+use crate::config::ice_list::Reading;
 use std::borrow::Cow;
 
 /// Stands where a secret stood.

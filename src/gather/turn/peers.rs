@@ -1,6 +1,6 @@
 //! Who may be relayed for: a permission for each address (RFC 8656 section 9), a channel for whoever gets media
 //! (section 12). Both run out on the server and are asked for again before.
-use super::frame::FIRST_CHANNEL;
+use crate::gather::turn::frame::FIRST_CHANNEL;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 

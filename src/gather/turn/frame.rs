@@ -1,6 +1,6 @@
 //! How data travels between us and the server: ChannelData once a channel is bound (RFC 8656 section 12.4), Send and
 //! Data indications before (sections 11.1 to 11.4).
-use crate::net::stun::{Message, TransactionId, Writer, attribute, kind};
+use crate::gather::stun::{Message, TransactionId, Writer, attribute, kind};
 use std::net::SocketAddr;
 
 /// First and last channel number (RFC 8656 section 12).

@@ -1,6 +1,6 @@
 //! Long-term credentials towards one server (RFC 8489 section 9.2): what its challenge taught, and the signatures.
-use crate::net::servers::Login;
-use crate::net::stun::{Message, Writer, attribute};
+use crate::gather::ice_servers::Login;
+use crate::gather::stun::{Message, Writer, attribute};
 use crate::rtc::digest::Digest;
 
 /// Longest realm and nonce that a server may send (RFC 8489 sections 14.9 and 14.10: fewer than 128 characters, 763 bytes).

@@ -1,8 +1,8 @@
 //! One HTTP request and its reply, as signalling needs them: small bodies, a deadline, redirects that keep the method.
-use super::reach::{self, Place};
-use super::scope::Scope;
-use super::tls::Trust;
+use crate::gather::scope::Scope;
+use crate::net::connect::{self, Place};
 use crate::net::interfaces;
+use crate::net::tls::Trust;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -143,7 +143,7 @@ async fn once(request: &Request, trust: Trust, scope: Scope) -> Result<Reply, St
     let at = request.place.authority();
     let broken = |error: ureq_proto::Error| format!("{at}: no HTTP that can be understood ({error})");
     let head = head(request)?;
-    let mut connection = reach::open(&request.place, trust, scope).await?;
+    let mut connection = connect::open(&request.place, trust, scope).await?;
     let from = connection.remote().map(|remote| remote.ip());
     let lost = |error: std::io::Error| format!("{at}: the connection broke ({error})");
 

@@ -1,10 +1,11 @@
 //! One allocation from the first request to its release (RFC 8656 sections 6 to 8): messages and time come in, messages
 //! go out through [`Allocation::take_out`].
-use super::frame;
-use super::login::Signer;
-use super::peers::{Peers, Want};
-use crate::net::servers::{Login, Transport};
-use crate::net::stun::{Message, Retry, TransactionId, Writer, attribute, kind};
+use crate::config::ice_uri::Transport;
+use crate::gather::ice_servers::Login;
+use crate::gather::stun::{Message, Retry, TransactionId, Writer, attribute, kind};
+use crate::gather::turn::frame;
+use crate::gather::turn::login::Signer;
+use crate::gather::turn::peers::{Peers, Want};
 use crate::rtc::digest::Digest;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

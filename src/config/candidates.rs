@@ -1,7 +1,7 @@
 //! Entries of `webrtc.candidates`: addresses that peers are told besides the discovered ones.
-use super::candidate::Protocol;
-use super::listen::digits;
 use crate::base::host;
+use crate::base::protocol::Protocol;
+use crate::config::listen::digits;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Longest name that DNS knows (RFC 1035 section 2.3.4).

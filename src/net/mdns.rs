@@ -1,11 +1,8 @@
 //! The addresses behind the `.local` names of browsers, asked by multicast DNS (RFC 6762) on the local network. One
 //! socket serves all questions, and there is none while there is no question.
-pub mod message;
-mod questions;
-
 use crate::base::host;
-use message::Family;
-use questions::{MAX_NAMES, Questions};
+use crate::gather::mdns::message::{self, Family};
+use crate::gather::mdns::questions::{MAX_NAMES, Questions};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};

@@ -1,0 +1,13 @@
+//! By which addresses peers and we find each other, as pure functions and state machines: no socket, no task, no clock and
+//! no file. What happens on the network is [`crate::net`]'s.
+pub mod candidate;
+pub mod ice_servers;
+pub mod interfaces;
+pub mod mdns;
+pub mod policy;
+pub mod reflexive;
+pub mod scope;
+#[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "half of it is for TURN"))]
+pub mod stun;
+#[cfg(feature = "turn")]
+pub mod turn;

@@ -1,0 +1,24 @@
+//! A TURN client (RFC 8656) without sockets or a clock. Nothing here knows who needs the relayed address, nor the way to
+//! the server.
+pub mod allocation;
+mod frame;
+pub mod framing;
+mod login;
+mod peers;
+#[cfg(test)]
+mod tests;
+
+use crate::gather::policy::wildcard;
+use crate::rtc::ice::RELAY_PRIORITY;
+use std::net::SocketAddr;
+
+pub use allocation::Outcome;
+
+/// The candidate of an address on a server (RFC 8839 section 5.1), without `a=`. The related address says nothing of our
+/// network.
+pub fn candidate(relayed: SocketAddr) -> String {
+    let family = if relayed.is_ipv4() { 4 } else { 6 };
+    let related = wildcard(relayed.is_ipv6());
+    let (ip, port) = (relayed.ip(), relayed.port());
+    format!("candidate:relay{family} 1 udp {RELAY_PRIORITY} {ip} {port} typ relay raddr {related} rport 0")
+}
