@@ -11,6 +11,8 @@ mod engine;
 mod fuzz;
 mod gather;
 mod http;
+#[cfg(test)]
+mod layers;
 mod logging;
 mod media;
 mod net;
