@@ -4,6 +4,7 @@ mod app;
 mod arguments;
 mod base;
 mod board;
+mod check;
 mod config;
 mod doctor;
 mod engine;
@@ -55,8 +56,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> ExitCode {
-    match config::load(arguments, &config::Edge::system()) {
-        Ok(config::Loaded { config, warnings, errors }) => {
+    match check::system(arguments) {
+        Ok(check::Checked { config, warnings, errors }) => {
             let ring = logging::init(&config.log);
             for warning in warnings {
                 log::warn!(target: "config", "{warning}");
@@ -81,7 +82,7 @@ fn run_in_background(arguments: &[String]) -> ExitCode {
         return run(arguments);
     }
     // Afterwards nobody sees what is wrong with the configuration.
-    if let Err(e) = config::load(arguments, &config::Edge::system()) {
+    if let Err(e) = check::system(arguments) {
         complain(&format!("{e}\n"));
         return ExitCode::FAILURE;
     }
@@ -105,7 +106,7 @@ fn in_background(arguments: &[String]) -> io::Result<u32> {
 }
 
 fn check(arguments: &[String]) -> ExitCode {
-    match config::load(arguments, &config::Edge::system()) {
+    match check::system(arguments) {
         Ok(loaded) => {
             for line in loaded.warnings.iter().chain(&loaded.errors) {
                 complain(&format!("{line}\n"));
@@ -120,7 +121,7 @@ fn check(arguments: &[String]) -> ExitCode {
 }
 
 fn doctor(arguments: &[String], url: Option<&str>) -> ExitCode {
-    let config = match config::load(arguments, &config::Edge::system()) {
+    let config = match check::system(arguments) {
         Ok(loaded) => Some(loaded.config),
         Err(e) => {
             // A relay may run all the same, with another configuration.

@@ -9,8 +9,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The names in brackets: what our own code gives as the log target.
-pub const MODULES: &[&str] = &["app", "config", "api", "ws", "webrtc", "streams", "source", "net", "webtorrent"];
 /// Text that the ring keeps for `/api/log`: some thousand lines, little on a board of 64 MiB.
 pub const RING_BYTES: usize = 256 * 1024;
 /// Longest sentence of one line; peers can make us repeat their words.

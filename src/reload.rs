@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again. Streams follow at once; what needs a restart is named, and a
 //! configuration that is wrong changes nothing.
-use crate::config::{self, Config, Loaded, Stream};
+use crate::check::{self, Checked};
+use crate::config::{Config, Stream};
 use crate::stream::relay::Relay;
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ fn left_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 /// Reads what `arguments` name and brings the streams of the running relay there. Answers the configuration in
 /// force and a sentence about how it went. Reads files: a small one, at the operator's word.
 pub async fn reload(arguments: &[String], old: Config, relay: &Relay) -> (Config, String) {
-    let Loaded { config: new, warnings, errors } = match config::load(arguments, &config::Edge::system()) {
+    let Checked { config: new, warnings, errors } = match check::system(arguments) {
         Ok(loaded) => loaded,
         Err(error) => {
             log::error!(target: "config", "{error}");
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn another_credential_is_a_change_although_it_is_shown_nowhere() {
-        let server = |credential: &str| config::IceServer {
+        let server = |credential: &str| crate::config::IceServer {
             urls: vec!["turn:t".into()],
             username: "u".into(),
             credential: credential.into(),
@@ -116,14 +117,14 @@ mod tests {
         let mut new = old.clone();
         new.webrtc.ice_servers = Some(vec![server("two")]);
         assert_eq!(left_for_restart(&old, &new), ["webrtc"]);
-        let share = |pwd: &str| config::Share {
+        let share = |pwd: &str| crate::config::Share {
             name: "n".into(),
             pwd: pwd.into(),
             stream: "a".into(),
             publishes: false,
             go2rtc: false,
         };
-        let settings = |pwd: &str| Some(config::Webtorrent { trackers: vec![], shares: vec![share(pwd)] });
+        let settings = |pwd: &str| Some(crate::config::Webtorrent { trackers: vec![], shares: vec![share(pwd)] });
         (old.webtorrent, new.webtorrent) = (settings("one"), settings("two"));
         assert_eq!(left_for_restart(&old, &new), ["webrtc", "webtorrent"]);
     }

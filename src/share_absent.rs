@@ -1,5 +1,5 @@
 //! Stands in for share links in builds without the feature `shares`: there are none.
-use crate::config::Config;
+use crate::config::{Config, Finding, Severity};
 use crate::stream::relay::Relay;
 use std::sync::Arc;
 
@@ -18,4 +18,10 @@ impl Book {
     pub fn csp_sources(&self) -> Vec<String> {
         match *self {}
     }
+}
+
+/// Settings that nothing here could follow.
+pub fn findings(config: &Config) -> Vec<(Severity, Finding)> {
+    let wrong = "share links are not in this build, it was made without the cargo feature shares";
+    config.webtorrent.iter().map(|_| (Severity::Error, Finding::new(&["webtorrent"], wrong))).collect()
 }

@@ -1,8 +1,10 @@
 //! One YAML text: read, checked, and able to say where each of its keys stands.
+use super::finding::Finding;
 use super::parts::Root;
-use super::{Error, checks, keys, place, yaml};
+use super::{Error, keys, place, yaml};
 
 /// A text with a name.
+#[derive(Debug)]
 pub(super) struct Document {
     /// What messages begin with: the file as the operator named it, or `-c key`.
     name: String,
@@ -21,8 +23,7 @@ impl Document {
         Self { name: name.to_owned(), text: text.to_owned(), has_lines: false }
     }
 
-    /// Reads the text. Wrong syntax and wrong types are errors; everything that is only not understood is a
-    /// warning, so that a file written for another version still starts.
+    /// Reads the text. Wrong syntax and wrong types are errors; a key that is only not understood is a warning, so that a file written for another version still starts.
     pub(super) fn read(&self) -> Result<(Root, Vec<String>), Error> {
         let root = yaml::value(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         if root.is_null() {
@@ -34,7 +35,6 @@ impl Document {
         let part: Root = yaml::read(&self.text).map_err(|(at, e)| self.error(at, &explain(&e)))?;
         let mut findings = keys::findings(&root);
         findings.retain(|finding| !self.is_kept_for_aliases(finding));
-        findings.extend(checks::findings(&part));
         Ok((part, findings.into_iter().map(|finding| self.line(&finding)).collect()))
     }
 
@@ -72,19 +72,6 @@ impl Document {
             Some((line, column)) if self.has_lines => format!("{}:{line}:{column}: {message}", self.name),
             _ => format!("{}: {message}", self.name),
         }
-    }
-}
-
-/// Something about a key that the operator should know.
-#[derive(Debug, PartialEq)]
-pub(super) struct Finding {
-    pub path: Vec<String>,
-    pub message: String,
-}
-
-impl Finding {
-    pub(super) fn new(path: &[&str], message: impl Into<String>) -> Self {
-        Self { path: path.iter().map(|step| (*step).to_owned()).collect(), message: message.into() }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Keys that this version does not know: typing errors get the nearest name, go2rtc's own keys get a word
 //! about what their absence means.
-use super::document::Finding;
+use super::finding::Finding;
 use super::parts::{ApiPart, EchoPart, FiltersPart, LOG_FORMS, RelayPart, Root, SharePart, WebrtcPart, WebtorrentPart};
 use super::values::STREAM_KEYS;
-use crate::logging;
 use serde_yaml::Value;
+
+/// Parts of the program that have a log level of their own: what the code gives as the log target.
+pub const LOG_MODULES: &[&str] = &["app", "config", "api", "ws", "webrtc", "streams", "source", "net", "webtorrent"];
 
 /// Sections and log modules of go2rtc that Porthole has no code for.
 const FOREIGN_SECTIONS: &[&str] = &[
@@ -75,7 +77,7 @@ pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
         ["webtorrent"] => Some(WebtorrentPart::KEYS),
         ["webtorrent", "shares", _] => Some(SharePart::KEYS),
         ["echo"] => Some(EchoPart::KEYS),
-        ["log"] => Some(logging::MODULES),
+        ["log"] => Some(LOG_MODULES),
         ["streams", _] => Some(STREAM_KEYS),
         _ => None,
     }
@@ -162,7 +164,7 @@ pub(super) fn unknown_step(path: &[&str]) -> Option<String> {
 }
 
 /// The name that was meant, if the difference is small enough for a typing error.
-pub(super) fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
     let allowed = (key.chars().count() / LETTERS_PER_ERROR).max(1);
     let distances = keys.iter().map(|name| (distance(key, name), *name));
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)

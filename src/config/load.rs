@@ -1,8 +1,8 @@
 //! From `-c` arguments to one [`Config`]: find the documents, substitute variables, lay them over one another.
-use super::combinations::{self, Severity};
-use super::document::{Document, Finding};
+use super::document::Document;
+use super::documents::{Documents, Laid};
 use super::parts::{Merge, Root};
-use super::{Config, Error, https, keys, place, substitute, text, webtorrent, yaml};
+use super::{Config, Error, keys, place, substitute, text, yaml};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -14,7 +14,7 @@ const DEFAULT_FILES: [&str; 2] = ["porthole.yaml", "/etc/porthole.yaml"];
 /// What runs when there is no config at all, so that the first start shows a picture.
 const BUILT_IN: &str = "streams: {test: 'test:'}";
 
-/// The world outside, as far as loading looks at it.
+/// The world outside, as far as loading and checks look at it.
 pub struct Edge<'e> {
     pub read: &'e dyn Fn(&Path) -> io::Result<String>,
     /// An environment variable.
@@ -26,24 +26,22 @@ pub struct Edge<'e> {
 }
 
 impl Edge<'static> {
-    /// The real one.
-    pub fn system() -> Self {
+    /// The real one, on a machine with these network interfaces.
+    pub fn system(interfaces: Option<Vec<String>>) -> Self {
         Self {
             read: &text::read,
             variable: &|name| std::env::var(name).ok(),
             memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_memory(&text)),
-            interfaces: Some(crate::net::interfaces::names()),
+            interfaces,
         }
     }
 }
 
-/// A configuration and what the operator should know about it, one line each.
+/// A configuration and what it was read from.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
-    pub warnings: Vec<String>,
-    /// Settings that contradict each other. The relay starts all the same, because a part of it works; a check fails.
-    pub errors: Vec<String>,
+    pub documents: Documents,
 }
 
 /// Loads what the `-c` arguments name, in order, each laid over the ones before: a file, inline YAML that
@@ -51,7 +49,7 @@ pub struct Loaded {
 /// neither a file nor an argument speaks of streams there is a built-in test picture. The first file may be
 /// missing, because the API will write it.
 pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
-    let mut loading = Loading { edge, root: Root::default(), documents: vec![], warnings: vec![], path: None };
+    let mut loading = Loading { edge, root: Root::default(), documents: Documents::default(), path: None };
     for argument in arguments {
         if argument.trim_start().starts_with('{') {
             loading.lay(Document::file("-c", argument))?;
@@ -69,29 +67,7 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Loaded, Error> {
     }
     let mut config = loading.root.into_config(edge.memory);
     config.path = loading.path;
-    let mut loaded = Loaded { config, warnings: loading.warnings, errors: vec![] };
-    let mut found = combinations::findings(&loaded.config, edge.interfaces.as_deref());
-    found.extend(https::findings(&loaded.config, edge.read));
-    found.extend(webtorrent::findings(&loaded.config));
-    for (severity, finding) in found {
-        let line = told(&loading.documents, &finding);
-        match severity {
-            Severity::Warning => loaded.warnings.push(line),
-            Severity::Error => loaded.errors.push(line),
-        }
-    }
-    Ok(loaded)
-}
-
-/// A finding about the whole, at the place where its key was set last.
-fn told(documents: &[Document], finding: &Finding) -> String {
-    let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
-    for end in (1..=path.len()).rev() {
-        if let Some(document) = documents.iter().rev().find(|document| document.has(&path[..end])) {
-            return document.line(finding);
-        }
-    }
-    format!("{}: {}", finding.path.join("."), finding.message)
+    Ok(Loaded { config, documents: loading.documents })
 }
 
 /// The line on which a key of a file stands, for messages about settings that are in force.
@@ -102,18 +78,15 @@ pub fn line_of_key(path: &Path, key: &[&str]) -> Option<usize> {
 struct Loading<'e> {
     edge: &'e Edge<'e>,
     root: Root,
-    /// What was read, for the places of findings about the whole.
-    documents: Vec<Document>,
-    warnings: Vec<String>,
+    documents: Documents,
     path: Option<PathBuf>,
 }
 
 impl Loading<'_> {
     fn lay(&mut self, document: Document) -> Result<(), Error> {
-        let (part, warnings) = document.read()?;
-        self.warnings.extend(warnings);
-        self.root.merge(part);
-        self.documents.push(document);
+        let laid = Laid::read(document)?;
+        self.root.merge(laid.part());
+        self.documents.push(laid);
         Ok(())
     }
 
@@ -122,7 +95,7 @@ impl Loading<'_> {
         match (self.edge.read)(Path::new(name)) {
             Ok(text) => self.text(name, &text),
             Err(e) if e.kind() == io::ErrorKind::NotFound && is_first => {
-                self.warnings.push(format!("{name}: no such file, it will be created when the API saves a stream"));
+                self.documents.push(Laid::missing(name));
                 self.path = absolute(name).ok();
                 Ok(())
             }
@@ -249,6 +222,10 @@ mod tests {
         load(&arguments, &Edge { read: &read, variable: &variable, memory: Some(64 << 20), interfaces: None })
     }
 
+    fn warnings(loaded: &Loaded) -> Vec<&String> {
+        loaded.documents.iter().flat_map(|laid| &laid.warnings).collect()
+    }
+
     #[test]
     fn without_any_config_there_is_a_test_picture() {
         let loaded = load_from(&[], &[]).unwrap();
@@ -261,7 +238,7 @@ mod tests {
         );
         assert_eq!(loaded.config.path, None);
         assert_eq!(loaded.config.relay.sessions, 128);
-        assert!(loaded.warnings.is_empty());
+        assert!(warnings(&loaded).is_empty());
     }
 
     #[test]
@@ -304,17 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn a_star_on_the_command_line_is_the_text_and_is_refused_as_origin() {
+    fn a_star_on_the_command_line_is_the_text_and_is_left_out_of_the_origins() {
         let loaded = load_from(&["api.origin=*"], &[]).unwrap();
         assert!(loaded.config.api.origin.is_empty());
-        assert!(loaded.warnings[0].starts_with("-c: api.origin: \"*\" is refused"), "{:?}", loaded.warnings);
+        assert_eq!(loaded.documents.iter().flat_map(Laid::origins).collect::<Vec<_>>(), ["*"]);
     }
 
     #[test]
     fn the_first_file_may_be_missing_and_others_may_not() {
         let loaded = load_from(&["/new.yaml"], &[]).unwrap();
         assert_eq!(loaded.config.path, Some("/new.yaml".into()));
-        assert_eq!(loaded.warnings.len(), 1);
+        assert_eq!(warnings(&loaded).len(), 1);
         let error = load_from(&["/new.yaml", "/second.yaml"], &[]).unwrap_err().to_string();
         assert!(error.starts_with("/second.yaml: can't be read"), "{error}");
     }
@@ -322,7 +299,7 @@ mod tests {
     #[test]
     fn a_file_saved_on_windows_is_read_and_its_places_are_right() {
         let loaded = load_from(&["/a.yaml"], &[("/a.yaml", "\u{feff}streams:\r\n  a: \"test:\"\r\n")]).unwrap();
-        assert_eq!((loaded.config.streams["a"].sources.len(), loaded.warnings.len()), (1, 0));
+        assert_eq!((loaded.config.streams["a"].sources.len(), warnings(&loaded).len()), (1, 0));
         let error = load_from(&["/a.yaml"], &[("/a.yaml", "\u{feff}api: 5\r\n")]).unwrap_err().to_string();
         assert!(error.starts_with("/a.yaml:1:6: "), "{error}");
     }
@@ -359,26 +336,20 @@ mod tests {
         assert_eq!(total_memory("nothing"), None);
     }
 
-    /// The sample is the manual: it must be right, and it must be complete.
+    /// The sample is the manual: it must be complete.
     #[test]
-    fn the_sample_config_has_no_warnings_and_names_every_key() {
+    fn the_sample_config_names_every_key() {
         let sample = include_str!("../../board/porthole.sample.yaml");
-        let warnings = |text: &str| load_from(&["sample"], &[("sample", text)]).unwrap().warnings;
-        assert_eq!(warnings(sample), Vec::<String>::new());
-        // Settings that differ from the defaults are commented out; with the marks gone they must hold too, save that
-        // some are alternatives to one another.
+        // Settings that differ from the defaults are commented out.
         let active: String = sample.lines().map(|line| line.replacen("#- ", "", 1) + "\n").collect();
-        let mut warnings = warnings(&active);
-        warnings.retain(|warning| !warning.contains(": has no effect"));
-        assert_eq!(warnings, Vec::<String>::new());
         let sections: [&[&str]; 6] = [&[], &["api"], &["webrtc"], &["webrtc", "filters"], &["relay"], &["webtorrent"]];
         for section in sections {
-            for key in super::super::keys::known(section).unwrap() {
+            for key in keys::known(section).unwrap() {
                 let path = [section, &[*key]].concat();
-                assert!(super::super::place::of_key(&active, &path).is_some(), "{} is missing", path.join("."));
+                assert!(place::of_key(&active, &path).is_some(), "{} is missing", path.join("."));
             }
         }
-        for module in crate::logging::MODULES {
+        for module in keys::LOG_MODULES {
             assert!(sample.contains(module), "log module {module} is missing");
         }
     }

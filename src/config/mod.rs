@@ -1,13 +1,10 @@
 //! The operator's settings: what `porthole.yaml` and `-c` say.
 pub mod candidates;
-mod checks;
-mod combinations;
 mod document;
-#[cfg(test)]
-mod documented;
+mod documents;
 mod edit;
-mod https;
-mod ice;
+mod finding;
+mod given;
 pub mod ice_list;
 pub mod ice_uri;
 mod keep;
@@ -21,15 +18,16 @@ pub mod secrets;
 mod substitute;
 mod text;
 mod values;
-#[cfg_attr(not(feature = "shares"), path = "webtorrent_absent.rs")]
-mod webtorrent;
 mod yaml;
 
+pub use documents::Documents;
+pub use finding::{Finding, Severity};
+pub use given::Given;
 pub use keep::Keeper;
+pub use keys::nearest;
 pub use load::{Edge, Loaded, line_of_key, load, refusal};
 
 use crate::base::protocol::Protocol;
-use crate::net::certificate::Given;
 use log::LevelFilter;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! The shape of one YAML document: every key optional, because documents are laid over one another and
 //! the defaults come last.
+use super::Given;
 use super::values::{
     Address, ApiListen, BasePath, Candidates, CompatWord, DockerWord, Level, Networks, Peers, Ports, Span, TlsWord,
     WebrtcListen, Words,
@@ -8,7 +9,6 @@ use super::{
     Api, Config, DEFAULT_TRACKER, Filters, Log, Relay, Share, Stream, Webrtc, Webtorrent, buffer_for, sessions_for,
 };
 use crate::config::ice_list::Reading;
-use crate::net::certificate::Given;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! By which addresses peers and we find each other, as pure functions and state machines: no socket, no task, no clock and
 //! no file. What happens on the network is [`crate::net`]'s.
 pub mod candidate;
+pub mod checks;
 pub mod ice_servers;
 pub mod interfaces;
 pub mod mdns;

@@ -6,6 +6,8 @@
 //! it has no bounds: nothing but the gate listens.
 mod authority;
 mod base;
+mod certificate;
+pub mod checks;
 mod chunked;
 mod connection;
 mod cors;

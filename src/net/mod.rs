@@ -1,6 +1,5 @@
 //! The edge: sockets, connections, name servers and what the kernel tells of the machine's network.
 pub mod address_watch;
-pub mod certificate;
 pub mod connect;
 pub mod fragments;
 pub mod http_client;

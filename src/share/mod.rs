@@ -3,10 +3,11 @@
 //! its own way. `seal`, `tracker` and `desk` know no sockets; `attend` has them.
 mod attend;
 mod book;
+mod checks;
 mod desk;
 mod link;
 mod seal;
 mod tracker;
 
 pub use book::{Book, Refusal, Told};
-pub use link::{MAX_SHARES, MAX_TRACKERS, check_share, check_tracker};
+pub use checks::findings;

@@ -1,7 +1,8 @@
 //! Where pictures come from. Each kind has a folder or file; all of them hand tracks and packets to a [`Sink`].
+pub mod checks;
 #[cfg_attr(not(feature = "clouds"), path = "echo_absent.rs")]
 pub mod echo;
-pub mod scheme;
+mod scheme;
 pub mod test;
 pub mod webrtc;
 

@@ -126,7 +126,8 @@ fn set_validity(params: &mut CertificateParams, from: i64, to: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::certificate::{self, Given};
+    use crate::config::Given;
+    use crate::http::certificate;
     use std::net::IpAddr;
 
     const NOW: i64 = FLOOR + 100 * DAY;

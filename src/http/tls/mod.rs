@@ -9,8 +9,9 @@ mod names;
 mod store;
 
 use super::Services;
+use crate::config::Given;
 use crate::config::{self, TlsMode};
-use crate::net::certificate::{self, Given};
+use crate::http::certificate;
 use crate::net::interfaces;
 use authority::{Authority, Pair, outdated};
 use facts::Facts;

@@ -1,14 +1,12 @@
 //! What the operator should know about share links. A share that is wrong is left out, the others work.
-use super::Config;
-use super::combinations::Severity;
-use super::document::Finding;
-use super::keys::nearest;
-use crate::share::{MAX_SHARES, MAX_TRACKERS, check_share, check_tracker};
+use super::link::{MAX_SHARES, MAX_TRACKERS, check_share, check_tracker};
+use crate::config::{Config, Finding, Severity, nearest};
 
 /// A password of go2rtc's that is shorter can be found out by whoever sees the exchange.
 const GUESSED: usize = 12;
 
-pub(super) fn findings(config: &Config) -> Vec<(Severity, Finding)> {
+/// What can't work.
+pub fn findings(config: &Config) -> Vec<(Severity, Finding)> {
     let Some(settings) = &config.webtorrent else { return vec![] };
     let mut found = Vec::new();
     let mut say = |severity: Severity, path: &[&str], message: String| {
@@ -74,12 +72,13 @@ pub(super) fn findings(config: &Config) -> Vec<(Severity, Finding)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Edge, Loaded, load};
+    use crate::check::{Checked, load};
+    use crate::config::{DEFAULT_TRACKER, Edge, Share};
     use std::path::Path;
 
     const PWD: &str = "0123456789abcdef0123456789abcdef";
 
-    fn loaded(section: &str) -> Loaded {
+    fn loaded(section: &str) -> Checked {
         let yaml = format!(
             "streams: {{yard: 'test:', studio: }}\nwebrtc: {{ice_servers: [{{urls: 'stun:a'}}]}}\nwebtorrent:\n{section}"
         );
@@ -100,9 +99,8 @@ mod tests {
         ));
         assert!(loaded.errors.is_empty() && loaded.warnings.is_empty(), "{loaded:?}");
         let settings = loaded.config.webtorrent.unwrap();
-        assert_eq!(settings.trackers, [super::super::DEFAULT_TRACKER]);
-        let shown =
-            |share: &super::super::Share| (share.name.clone(), share.publishes, share.go2rtc, share.stream.clone());
+        assert_eq!(settings.trackers, [DEFAULT_TRACKER]);
+        let shown = |share: &Share| (share.name.clone(), share.publishes, share.go2rtc, share.stream.clone());
         let shares: Vec<_> = settings.shares.iter().map(shown).collect();
         assert_eq!(shares[0], ("a".into(), false, false, "yard".into()));
         assert_eq!(shares[1], ("b".into(), true, false, "studio".into()));

@@ -1,6 +1,7 @@
 //! Every configuration that go2rtc's page on WebRTC shows passes a check here, on whatever machine: who copies one gets a
 //! relay that starts, and words about what has no effect.
-use super::{Edge, Loaded, load};
+use super::{Checked, load};
+use crate::config::Edge;
 use std::path::Path;
 
 /// One line a source: Creality, go2rtc, Kinesis, OpenIPC, SwitchBot, WHEP, Wyze.
@@ -50,7 +51,7 @@ webrtc:
     udp_ports: [ 50000, 50100 ]
 ";
 
-fn checked(yaml: &str) -> Loaded {
+fn checked(yaml: &str) -> Checked {
     let read = |_: &Path| Ok(yaml.to_owned());
     let interfaces = Some(vec!["lo".to_owned(), "wlan0".to_owned()]);
     let loaded = load(&["p.yaml".into()], &Edge { read: &read, variable: &|_| None, memory: None, interfaces });

@@ -1,26 +1,16 @@
-//! Settings of `webrtc` that are fine one by one and can't work together. Looked at when all documents are laid
-//! over one another.
-use super::document::Finding;
-use super::keys::nearest;
-use super::{Config, Filters, Network, Webrtc};
+//! What the operator should know about the settings of `webrtc`: ICE servers that are of no use, and settings that are
+//! fine one by one and can't work together.
+use crate::config::ice_list::Reading;
+use crate::config::ice_uri::{Kind, Uri};
 use crate::config::listen::Listen;
+use crate::config::{Filters, Finding, IceServer, Network, Severity, Webrtc, nearest};
 use crate::gather::policy::Policy;
-
-/// How sure it is that something won't work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
-    /// Something is not used, or only at another time or place; the rest works.
-    Warning,
-    /// What was asked for can't be had anywhere. Files that go2rtc takes and that work here must not come to this.
-    Error,
-}
 
 const FILTERS: [&str; 2] = ["webrtc", "filters"];
 
-/// `machine`: names of its network interfaces, if known.
-pub(super) fn findings(config: &Config, machine: Option<&[String]>) -> Vec<(Severity, Finding)> {
+/// What contradicts what. `machine`: names of its network interfaces, if known.
+pub fn findings(webrtc: &Webrtc, machine: Option<&[String]>) -> Vec<(Severity, Finding)> {
     let mut found = Findings(vec![]);
-    let webrtc = &config.webrtc;
     let (Ok(listen), Ok(policy)) = (Listen::parse(&webrtc.listen), Policy::new(webrtc)) else { return found.0 };
     ports(webrtc, &listen, &mut found);
     leftovers(webrtc, &listen, &mut found);
@@ -29,6 +19,27 @@ pub(super) fn findings(config: &Config, machine: Option<&[String]>) -> Vec<(Seve
         unknown_interfaces(wanted, machine, &mut found);
     }
     found.0
+}
+
+/// About `webrtc.ice_servers` of one document.
+pub fn ice_servers(list: &Reading) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for problem in &list.problems {
+        let mut path = vec!["webrtc", "ice_servers"];
+        path.extend(problem.path.iter().map(String::as_str));
+        found.push(Finding::new(&path, problem.message.as_str()));
+    }
+    if cfg!(feature = "turn") {
+        return found;
+    }
+    for uri in list.servers.iter().flat_map(|server| &server.urls).filter_map(|url| Uri::parse(url).ok()) {
+        if uri.kind != Kind::Stun {
+            let message =
+                format!("{uri}: only players are told of it, this build was made without the cargo feature turn");
+            found.push(Finding::new(&["webrtc", "ice_servers"], message));
+        }
+    }
+    found
 }
 
 struct Findings(Vec<(Severity, Finding)>);
@@ -112,9 +123,8 @@ fn is_listened_to(network: Network, listen: &Listen) -> bool {
 
 fn candidates(webrtc: &Webrtc, policy: &Policy, found: &mut Findings) {
     // Where nothing is said of servers, the usual public ones are asked.
-    let stun = |servers: &Vec<super::IceServer>| {
-        servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("stun:"))
-    };
+    let stun =
+        |servers: &Vec<IceServer>| servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("stun:"));
     let asks = webrtc.ice_servers.as_ref().is_none_or(stun);
     for (index, entry) in webrtc.candidates.iter().enumerate() {
         if entry.starts_with("stun:") && !asks {
@@ -148,11 +158,12 @@ fn unknown_interfaces(wanted: &[String], machine: &[String], found: &mut Finding
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Edge, Loaded, load};
+    use crate::check::{Checked, load};
+    use crate::config::Edge;
     use std::io;
     use std::path::Path;
 
-    fn loaded(yaml: &str) -> Loaded {
+    fn loaded(yaml: &str) -> Checked {
         let read = |path: &Path| {
             if path == Path::new("p.yaml") { Ok(yaml.to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
         };
@@ -248,5 +259,50 @@ mod tests {
             load(&["p.yaml".into()], &Edge { read: &read, variable: &|_| None, memory: None, interfaces: None });
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("p.yaml:4:7: webrtc.candidates[1]: the port is missing"), "{error}");
+    }
+}
+
+#[cfg(all(test, feature = "turn"))]
+mod ice_server_tests {
+    use super::*;
+    use crate::config::{self, Edge};
+    use std::path::Path;
+
+    fn messages(yaml: &str) -> Vec<String> {
+        let read = |_: &Path| Ok(format!("webrtc: {yaml}"));
+        let edge = Edge { read: &read, variable: &|_| None, memory: None, interfaces: None };
+        let loaded = config::load(&["p.yaml".into()], &edge).unwrap();
+        let found: Vec<Finding> =
+            loaded.documents.iter().filter_map(|document| document.ice_servers()).flat_map(ice_servers).collect();
+        found.into_iter().map(|finding| format!("{}: {}", finding.path.join("."), finding.message)).collect()
+    }
+
+    #[test]
+    fn servers_that_work_are_not_warned_about() {
+        let yaml = "{candidates: ['stun:8555'], ice_servers: [{urls: 'stun:a:1'}, {urls: ['turn:b', 'turn:b?transport=tcp', 'turns:b'], username: u, credential: p}]}";
+        assert_eq!(messages(yaml), Vec::<String>::new());
+        assert_eq!(messages("{candidates: ['stun:8555']}"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_does_not_work_is_said_without_secrets() {
+        let yaml = "{ice_servers: [{urls: ['turn:u:s3cret@b', 'turn:c']}, {urls: ['turns:d'], username: u}]}";
+        let messages = messages(yaml);
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(messages[0].starts_with("webrtc.ice_servers.0.urls: left out, expected stun:host:port"));
+        assert!(messages[1].contains("turn:c:3478?transport=udp: needs username and credential"));
+        assert!(messages[2].contains("turns:d:5349?transport=tcp: needs username and credential"));
+        assert!(!messages.concat().contains("s3cret"));
+    }
+
+    #[test]
+    fn one_server_and_texts_are_a_list_too() {
+        for list in ["{url: 'stun:a', credential: }", "['stun:a']", "'stun:a'"] {
+            let yaml = format!("{{ice_servers: {list}}}");
+            assert_eq!(messages(&yaml), Vec::<String>::new(), "{list}");
+            let server: Reading = serde_yaml::from_str(list).unwrap();
+            assert_eq!(server.servers[0].urls, ["stun:a"]);
+        }
+        assert_eq!(messages("{ice_servers: {urls: 'stun:a', name: b}}").len(), 1);
     }
 }

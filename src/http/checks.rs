@@ -1,14 +1,25 @@
-//! Settings of HTTPS that can't work: certificates that can't be read, addresses that clash.
-use super::combinations::Severity;
-use super::document::Finding;
-use super::{Config, TlsMode};
+//! What the operator should know about the settings of `api`: origins that are refused, certificates that can't be read,
+//! addresses that clash.
 use crate::config::listen::Listen;
-use crate::net::certificate;
+use crate::config::{Config, Finding, Severity, TlsMode};
+use crate::http::certificate;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-pub(super) fn findings(config: &Config, read: &dyn Fn(&Path) -> io::Result<String>) -> Vec<(Severity, Finding)> {
+/// About `api.origin` of one document.
+pub fn origins(origins: &[String]) -> Option<Finding> {
+    origins.iter().any(|origin| origin == "*").then(|| {
+        Finding::new(
+            &["api", "origin"],
+            "\"*\" is refused, because it lets every web site reach the cameras; name the pages that embed them, such \
+             as \"https://home.example\"; pages on this relay's own host name may call without it",
+        )
+    })
+}
+
+/// What can't work. `read` gives the text of a file.
+pub fn findings(config: &Config, read: &dyn Fn(&Path) -> io::Result<String>) -> Vec<(Severity, Finding)> {
     let api = &config.api;
     let mut found = vec![];
     let mut say = |severity, key: &str, message: String| found.push((severity, Finding::new(&["api", key], message)));
@@ -73,10 +84,29 @@ fn overlap(a: &str, b: &str) -> bool {
     covers(a, b) || covers(b, a)
 }
 
+#[cfg(test)]
+mod origin_tests {
+    use crate::check::load;
+    use crate::config::Edge;
+    use std::io;
+
+    #[test]
+    fn an_origin_of_everybody_is_refused_with_what_to_write_instead() {
+        let read = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
+        let edge = Edge { read: &read, variable: &|_| None, memory: None, interfaces: None };
+        let loaded = load(&["api.origin=*".into()], &edge).unwrap();
+        assert!(loaded.config.api.origin.is_empty());
+        assert!(loaded.warnings[0].starts_with("-c: api.origin: \"*\" is refused"), "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].contains("https://home.example"), "{:?}", loaded.warnings);
+        assert!(load(&["api.origin=https://a.lan".into()], &edge).unwrap().warnings.is_empty());
+    }
+}
+
 #[cfg(all(test, feature = "tls"))]
 mod tests {
     use super::*;
-    use crate::config::{Edge, load};
+    use crate::check::load;
+    use crate::config::Edge;
 
     fn checked(yaml: &str) -> (Vec<String>, Vec<String>) {
         let made = rcgen::generate_simple_self_signed(["a.lan".to_owned()]).unwrap();
