@@ -1,5 +1,18 @@
 //! Porthole, a camera relay for the local network: cameras and 3D printers in, WebRTC out, one fixed media port.
 //! The binary is [`main`]; the rest of the library is for its tests.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unreachable,
+        clippy::unwrap_used,
+        reason = "a test ends so where it fails"
+    )
+)]
+
 mod app;
 mod arguments;
 mod base;

@@ -59,9 +59,9 @@ fn config(trust: Trust) -> Arc<ClientConfig> {
     place.get_or_init(|| Arc::new(build(trust))).clone()
 }
 
+#[expect(clippy::expect_used, reason = "ring has suites of TLS 1.2 and 1.3, there is nothing to fail")]
 fn build(trust: Trust) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
-    // Ring's own list always has suites for both versions, so there is nothing to fail.
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .expect("ring knows suites of TLS 1.2 and 1.3");

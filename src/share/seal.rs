@@ -58,6 +58,7 @@ fn expand<const N: usize>(secret: &Prk, info: &str) -> [u8; N] {
     out
 }
 
+#[expect(clippy::expect_used, reason = "a key of AES-256 has 32 bytes, there is nothing to fail")]
 fn key(bytes: &[u8; 32]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes"))
 }

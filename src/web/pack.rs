@@ -1,6 +1,7 @@
 //! Cargo's build script: packs the pages' scripts, style and icon by gzip, as they lie in the binary. A board's flash
 //! memory and its network both gain by it. Lines of scripts that are a comment and nothing else are left out. HTML stays
 //! as it is, because servers are written into its head.
+#![expect(clippy::print_stdout, reason = "so a build script speaks to cargo")]
 use flate2::{Compression, GzBuilder};
 use std::error::Error;
 use std::io::Write;

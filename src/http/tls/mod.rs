@@ -329,6 +329,7 @@ fn load(pair: Pair) -> Option<(CertifiedKey, Facts)> {
     Some((key, facts))
 }
 
+#[expect(clippy::expect_used, reason = "ring has suites of TLS 1.2 and 1.3, there is nothing to fail")]
 fn server(shown: Arc<Shown>) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(ALL_VERSIONS).expect("ring knows suites of TLS 1.2 and 1.3");

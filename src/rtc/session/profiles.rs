@@ -55,11 +55,12 @@ impl Processor {
 
 fn knows_aes() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("aes");
+    let knows = std::arch::is_x86_feature_detected!("aes");
     #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes");
-    #[allow(unreachable_code)]
-    false
+    let knows = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let knows = false;
+    knows
 }
 
 fn has_vectors() -> bool {
