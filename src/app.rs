@@ -1,13 +1,13 @@
 //! Wiring: from settings to a running relay, and its end.
 use crate::board::notify::Notifier;
 use crate::config::{Config, Keeper};
-use crate::engine::Engine;
+use crate::driver::Driver;
+use crate::driver::handle::EngineHandle;
 use crate::gather::ice_servers;
 use crate::http::{self, Services};
 use crate::logging::Ring;
 use crate::reload;
 use crate::share::Book;
-use crate::stream::relay::Relay;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ pub fn run(config: Config, arguments: &[String], ring: Ring) -> ExitCode {
 /// The engine has a thread and a runtime of its own, so that no page or API call delays a picture.
 fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String> {
     let notifier = Notifier::from_environment();
-    let (relay, commands) = Relay::new();
+    let (relay, commands) = EngineHandle::new();
     let (stop, stopping) = watch::channel(false);
     let (ended, engine_ended) = std::sync::mpsc::channel::<()>();
     let (alive, engine_gone) = tokio::sync::oneshot::channel::<()>();
@@ -74,10 +74,10 @@ fn start(config: Config, arguments: &[String], ring: Ring) -> Result<(), String>
                 Err(error) => return drop(bound.send(Err(format!("the engine cannot start: {error}")))),
             };
             runtime.block_on(async move {
-                match Engine::new(&engine_config) {
-                    Ok(engine) => {
+                match Driver::new(&engine_config) {
+                    Ok(driver) => {
                         drop(bound.send(Ok(())));
-                        engine.run(commands, stopping).await;
+                        driver.run(commands, stopping).await;
                     }
                     Err(error) => drop(bound.send(Err(error))),
                 }
@@ -162,7 +162,7 @@ async fn keep(file: Option<&Arc<File>>) {
     }
 }
 
-fn services(config: &Config, file: Option<&Arc<File>>, ring: Ring, relay: &Relay) -> Services {
+fn services(config: &Config, file: Option<&Arc<File>>, ring: Ring, relay: &EngineHandle) -> Services {
     Services {
         saver: file.map(File::saver),
         log: Some(Arc::new(RecentLog(ring))),
@@ -192,7 +192,7 @@ impl http::Log for RecentLog {
 
 /// Feeds the watchdogs for as long as the engine answers, and what is due in it is done. Never
 /// completes.
-async fn beat(notifier: &Notifier, relay: &Relay) {
+async fn beat(notifier: &Notifier, relay: &EngineHandle) {
     let Some(interval) = notifier.interval else { return std::future::pending().await };
     loop {
         match tokio::time::timeout(PULSE, relay.pulse()).await {
@@ -210,7 +210,7 @@ async fn reload_at(
     mut signals: Signal,
     arguments: &[String],
     mut config: Config,
-    relay: &Relay,
+    relay: &EngineHandle,
     notifier: &Notifier,
     file: Option<&Arc<File>>,
 ) {

@@ -20,6 +20,7 @@ mod board;
 mod check;
 mod config;
 mod doctor;
+mod driver;
 mod engine;
 #[cfg(test)]
 mod fuzz;
@@ -36,6 +37,8 @@ mod rtc;
 mod share;
 mod source;
 mod stream;
+#[cfg(test)]
+mod world;
 
 use arguments::{Command, USAGE};
 use std::io;

@@ -2,7 +2,7 @@
 //! configuration that is wrong changes nothing.
 use crate::check::{self, Checked};
 use crate::config::{Config, Stream};
-use crate::stream::relay::Relay;
+use crate::driver::handle::EngineHandle;
 use std::collections::BTreeMap;
 
 /// Streams to change, by name.
@@ -38,7 +38,7 @@ fn left_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 
 /// Reads what `arguments` name and brings the streams of the running relay there. Answers the configuration in
 /// force and a sentence about how it went. Reads files: a small one, at the operator's word.
-pub async fn reload(arguments: &[String], old: Config, relay: &Relay) -> (Config, String) {
+pub async fn reload(arguments: &[String], old: Config, relay: &EngineHandle) -> (Config, String) {
     let Checked { config: new, warnings, errors } = match check::system(arguments) {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -1,13 +1,13 @@
 //! Stands in for share links in builds without the feature `shares`: there are none.
 use crate::config::{Config, Finding, Severity};
-use crate::stream::relay::Relay;
+use crate::driver::handle::EngineHandle;
 use std::sync::Arc;
 
 /// Never made.
 pub enum Book {}
 
 impl Book {
-    pub fn new(_: &Config, _: Relay) -> Option<Arc<Self>> {
+    pub fn new(_: &Config, _: EngineHandle) -> Option<Arc<Self>> {
         None
     }
 

@@ -1,7 +1,8 @@
 //! What the relay knows about itself and about each session, as plain data: no clock, no sockets, no secrets.
 //! The engine fills it in, [`verdict`](super::verdict) judges it, `/api/doctor` shows it. Times are ages in
 //! milliseconds at the moment when the facts were taken.
-use serde::Serialize;
+use crate::gather::port_problem::PortProblem;
+use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -259,6 +260,9 @@ pub struct Session {
     pub phase: Phase,
     pub connected_ms: Option<u64>,
     pub refusal: Option<Refusal>,
+    /// What keeps the relay from a media port, where that is why it refused.
+    #[serde(skip)]
+    pub port: Option<PortProblem>,
     /// Why it ended or was refused.
     pub reason: Option<String>,
     /// It ended because a deadline passed, not because somebody closed it.
@@ -279,7 +283,8 @@ pub struct Session {
 pub struct Machine {
     pub listen: Vec<String>,
     /// What could not be bound.
-    pub problems: Vec<String>,
+    #[serde(serialize_with = "as_text")]
+    pub problems: Vec<PortProblem>,
     pub advertised: Arc<Advertised>,
     pub sessions: usize,
     pub max_sessions: usize,
@@ -290,6 +295,10 @@ pub struct Machine {
     pub asker_clock_s: Option<u64>,
     /// End of the first TURN credentials that carry one.
     pub turn_expires_s: Option<u64>,
+}
+
+fn as_text<S: Serializer>(problems: &[PortProblem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(ToString::to_string))
 }
 
 /// A text from the network, bounded.

@@ -1,6 +1,7 @@
 //! From facts to one verdict: a code, one sentence, one remedy. Pure; the first cause in the chain wins, because what
 //! comes later is its consequence: a session without a way has no keys, one without keys has no picture.
 use super::facts::{Advertised, Machine, Media, Phase, Refusal, Session, Stream};
+use crate::gather::port_problem::PortProblem;
 use serde::Serialize;
 
 /// A session gets this long before its silence says something, live or ended.
@@ -104,7 +105,9 @@ fn refused(facts: &Session, refusal: Refusal) -> Option<Verdict> {
             Some(Verdict::new(Code::D07, sentence, capital(remedy) + "."))
         }
         Refusal::Source => Some(source_down(&facts.stream, reason)),
-        Refusal::NoPort => port_taken(reason).or_else(|| nothing_advertised(&facts.advertised, true)),
+        Refusal::NoPort => {
+            facts.port.as_ref().and_then(port_taken).or_else(|| nothing_advertised(&facts.advertised, true))
+        }
         Refusal::Full => None,
     }
 }
@@ -342,7 +345,7 @@ fn bad_picture(facts: &Session) -> Option<Verdict> {
 
 /// Everything wrong with the machine itself.
 pub fn machine(facts: &Machine) -> Vec<Verdict> {
-    let mut list: Vec<Verdict> = facts.problems.iter().filter_map(|problem| port_taken(problem)).collect();
+    let mut list: Vec<Verdict> = facts.problems.iter().filter_map(port_taken).collect();
     // Without a socket there is no candidate: the reason was given.
     if list.is_empty() || !facts.advertised.candidates.is_empty() {
         list.extend(nothing_advertised(&facts.advertised, false));
@@ -352,10 +355,9 @@ pub fn machine(facts: &Machine) -> Vec<Verdict> {
 }
 
 /// D12, if a problem with a socket is that somebody else has its port.
-fn port_taken(problem: &str) -> Option<Verdict> {
-    let problem = problem.trim_start_matches("the relay has no media port: ");
-    let (what, remedy) = problem.split_once("; ").filter(|(what, _)| what.contains("in use"))?;
-    Some(Verdict::new(Code::D12, format!("The relay {what}."), capital(remedy) + "."))
+fn port_taken(problem: &PortProblem) -> Option<Verdict> {
+    let (what, remedy) = problem.sentences();
+    problem.is_in_use().then(|| Verdict::new(Code::D12, format!("The relay {what}."), capital(&remedy) + "."))
 }
 
 fn clock(facts: &Machine) -> Option<Verdict> {

@@ -1,6 +1,8 @@
 //! Each verdict once, with the facts that provoke it, and which of two wins.
 use super::*;
 use crate::doctor::facts::{Address, Advertised, Dtls, Ice, Pair, RemoteCandidates, Scope, Track};
+use crate::gather::candidate::Protocol;
+use crate::gather::port_problem::WhyNot;
 use std::sync::Arc;
 
 fn address(ip: &str, scope: Scope, removed_by: Option<&str>) -> Address {
@@ -234,10 +236,11 @@ fn d10_packets_are_lost() {
 
 #[test]
 fn d12_a_port_is_taken() {
-    let problem =
-        "cannot listen on udp 0.0.0.0:8555: the port is in use by go2rtc (pid 7); stop it, or change webrtc.listen";
+    let problem = |protocol, address: &str, why| PortProblem { protocol, address: address.parse().unwrap(), why };
+    let taken = problem(Protocol::Udp, "0.0.0.0:8555", WhyNot::InUse { holder: Some("go2rtc (pid 7)".into()) });
+    let other = problem(Protocol::Tcp, "1.2.3.4:1", WhyNot::Other("Cannot assign".into()));
     let facts = Machine {
-        problems: vec![problem.into(), "cannot listen on tcp 1.2.3.4:1: Cannot assign".into()],
+        problems: vec![taken.clone(), other],
         clock_s: CLOCK_FLOOR_S,
         advertised: Arc::new(advertised()),
         ..Machine::default()
@@ -247,11 +250,7 @@ fn d12_a_port_is_taken() {
     told(&list[0], Code::D12, &["udp 0.0.0.0:8555", "go2rtc (pid 7)", "Stop it, or change webrtc.listen."]);
     let alone = Machine { advertised: Arc::default(), ..facts };
     assert_eq!(machine(&alone).len(), 1, "no address is left because no port is");
-    let refused = Session {
-        refusal: Some(Refusal::NoPort),
-        reason: Some(format!("the relay has no media port: {problem}")),
-        ..Session::default()
-    };
+    let refused = Session { refusal: Some(Refusal::NoPort), port: Some(taken), ..Session::default() };
     said(&refused, Code::D12, &["go2rtc"]);
 }
 

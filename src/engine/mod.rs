@@ -1,385 +1,220 @@
-//! The engine: one loop on one thread that owns every session, every stream and every media socket.
-//! Questions come through [`Relay`](crate::stream::relay::Relay), packets from sockets and sources;
-//! nothing here locks or waits for one peer.
-mod answers;
-mod claims;
-mod clients;
+//! The engine: who sees what, and when. A state machine without sockets, tasks or a clock: inputs come in with a moment
+//! ([`Input`] and datagrams), what is to be done outside comes out ([`Output`]), and media is written into sockets that
+//! somebody lends ([`Transport`]). One thread turns it; nothing here locks or waits for one peer.
+//!
+//! Four owners keep what there is: [`Sessions`], [`Streams`], [`Media`] (the packet path) and [`Reach`] (the addresses by
+//! which we are reached). They know nothing of each other. What concerns several of them is done by the engine, in the
+//! files beside this one; each uses only those that are listed before it in [`docs/architecture.md`].
+mod accept;
+pub mod api;
+mod backchannel;
+mod bind;
 mod commands;
-mod examine;
-mod fanout;
-mod feed;
-mod guard;
-mod held;
-mod hidden;
+mod deferred;
+mod events;
+pub mod io;
+mod journal;
+mod keyframes;
+pub mod keys;
 mod lifecycle;
+mod media;
 mod offers;
-mod peer;
-mod producer;
-mod public;
+mod panic_guard;
 mod publishers;
-mod pulse;
-mod relayed;
-mod reoffer;
-mod report;
-mod send;
+mod reach;
+mod remote_candidates;
+mod renegotiate;
 mod sessions;
-mod sockets;
+pub mod source;
+mod source_events;
 mod streams;
-mod talk;
 #[cfg(test)]
 mod tests;
-mod track;
+mod timers;
+mod transmit;
 mod trickle;
-mod wire;
+mod turn;
+mod view;
 
-use crate::base::pace::Pace;
-use crate::base::sparing::Sparing;
 use crate::config::Config;
-use crate::doctor::explain::Explainer;
-use crate::doctor::facts::Advertised;
-use crate::doctor::history::History;
 use crate::gather::ice_servers::Servers;
 use crate::gather::policy::Policy;
-use crate::net::mdns::Mdns;
-use crate::net::tcp::TcpInput;
-use crate::net::turn::Input;
-use crate::net::udp::ReceiveBuffers;
 use crate::rtc::digest::Digest;
-use crate::rtc::route::{Datagram, Socket};
+use crate::rtc::route::{Datagram, Route, Socket};
 use crate::rtc::session::{Event, Identity};
-use crate::source::webrtc::url;
-use crate::source::{ProducerId, SourceEvent, Surroundings};
-use crate::stream::relay::{Command, Error, ErrorKind};
-use claims::Claims;
-use held::Held;
-use peer::Peer;
-use public::{Outside, Public};
-use relayed::Relays;
-use send::SendBuffer;
-use std::collections::{BTreeMap, HashMap};
+use deferred::DeferredAnswers;
+use io::{Input, Output};
+use journal::Journal;
+use keys::{Keys, PeerKey};
+use media::Media;
+use media::send_buffer::SendBuffer;
+use reach::Reach;
+use sessions::Sessions;
+use source::SourceUrls;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use streams::Stream;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use track::Track;
-use wire::{Wire, WireEvent};
+use streams::Streams;
+use streams::stream::Waiting;
 
-/// Events of sources that wait for the engine; a full queue slows the sources down.
-const SOURCE_QUEUE: usize = 64;
-/// Answers of name servers that wait.
-const OUTSIDE_QUEUE: usize = 64;
-/// Messages of TURN servers that wait; a full queue leaves them to the kernel.
-const RELAYED_QUEUE: usize = 256;
-/// Events of one kind that are taken before others get their turn.
-const MAX_AT_ONCE: usize = 64;
-/// Batches taken from one socket before others get their turn.
-const MAX_BATCHES: usize = 16;
-/// Streams in all, so that an API client cannot fill the memory with names.
-const MAX_STREAMS: usize = 256;
-/// Checks that the relay sends to addresses which never answered, over all sessions: one in this time on average, some
-/// 15 kB a second, so that nobody makes a hammer of it by many offers …
-const STRANGER_CHECK_EACH: Duration = Duration::from_millis(10);
-/// … and so many at once: a page with many pictures begins that many sessions.
-const STRANGER_CHECKS_AT_ONCE: u32 = 64;
-/// The loop looks around at least this often.
+/// The engine looks around at least this often.
 const IDLE: Duration = Duration::from_secs(30);
-/// Time that peers are given to hear of the end.
-const FAREWELL: Duration = Duration::from_millis(50);
 
-/// Time that sources are given to say goodbye to their cameras.
-const SOURCES_FAREWELL: Duration = Duration::from_millis(400);
-
-/// Both ends of the queue that sources write to.
-type SourceQueue = (mpsc::Sender<(ProducerId, SourceEvent)>, mpsc::Receiver<(ProducerId, SourceEvent)>);
+/// What the engine is given of the world that it runs in.
+pub struct Environment {
+    /// Who we are to every peer, with the source of random bytes.
+    pub identity: Arc<Identity>,
+    pub urls: Arc<dyn SourceUrls>,
+    pub now: Instant,
+    /// NTP time at `now`: the wall clock is asked once, since a board without a clock of its own jumps by decades when it
+    /// hears the time.
+    pub ntp: u64,
+}
 
 pub struct Engine {
     identity: Arc<Identity>,
-    surroundings: Surroundings,
-    wire: Wire,
-    buffer: SendBuffer,
-    receive: Option<ReceiveBuffers>,
-    peers: HashMap<u32, Box<Peer>>,
-    next_key: u32,
-    by_id: HashMap<String, u32>,
-    by_ufrag: HashMap<String, u32>,
-    claims: Claims,
-    streams: BTreeMap<String, Stream>,
-    tracks: HashMap<u32, Track>,
-    next_producer: u64,
-    sources: SourceQueue,
-    /// Datagrams to send and events to handle of the step at hand; kept for their memory.
+    keys: Keys,
+    sessions: Sessions,
+    streams: Streams,
+    media: Media,
+    reach: Reach,
+    deferred: DeferredAnswers,
+    journal: Journal,
+    /// When the engine began, with the NTP time of that moment.
+    began: (Instant, u64),
+    work: Work,
+}
+
+/// What the step at hand leaves to be done. Kept for its memory, and so that no step runs inside another.
+#[derive(Default)]
+struct Work {
+    /// Datagrams to send.
     out: Vec<Datagram>,
+    /// What a session told, to be followed up.
     events: Vec<Event>,
-    linger: Duration,
-    max_sessions: usize,
-    /// Bytes that all rings together may hold.
-    ring_budget: usize,
-    /// Checks of all sessions to addresses that never answered.
-    checks: Pace,
-    public: Public,
-    held: Held,
-    outside: mpsc::Receiver<Outside>,
-    /// What TURN servers send, by the numbers of the allocations.
-    relayed: mpsc::Receiver<(u32, Input)>,
-    /// A moment and the NTP time it had: the wall clock is asked once, since a board without a clock of its own
-    /// jumps by decades when it hears the time.
-    ntp: (Instant, u64),
-    packets_forwarded: u64,
-    started: Instant,
-    /// For the doctor: sessions that ended, why addresses are kept back, what peers are told now.
-    history: History,
-    /// Which lines about clients are written.
-    sparing: Sparing,
-    explainer: Explainer,
-    told: Arc<Advertised>,
-    /// Seconds since 1970 at which the first TURN credentials end, where their user name says so.
-    turn_expires_s: Option<u64>,
+    outputs: VecDeque<Output>,
+    /// Whoever waited for a stream that is live now, with its name.
+    ready: VecDeque<(String, Waiting)>,
+    /// Sessions in which a fault happened.
+    faulty: Vec<PeerKey>,
+    /// Viewers for whom there may be something to send.
+    pump: Vec<PeerKey>,
+    /// TCP connections to keep, and to end once everything is sent.
+    keep: Vec<u32>,
+    close: Vec<u32>,
+    /// Allocations of sessions that ended, to be given back once everything is sent.
+    give_back: Vec<u32>,
+    buffer: SendBuffer,
 }
 
 impl Engine {
-    /// Binds the media sockets and sets the streams up. Must be called inside the engine's runtime.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    /// # Errors
+    /// If the settings contradict themselves.
+    pub fn new(config: &Config, environment: Environment) -> Result<Self, String> {
+        let Environment { identity, urls, now, ntp } = environment;
         let policy = Policy::new(&config.webrtc)?;
-        let filters = policy.holds_for_calls().then(|| Arc::new(policy.clone()));
-        let mut wire = Wire::bind(policy);
-        let identity = Arc::new(Identity::generate()?);
-        let surroundings = Surroundings {
-            identity: identity.clone(),
-            ice_servers: url::servers(config.webrtc.ice_servers.clone().unwrap_or_default()).into(),
-            echo_paths: config.echo_paths.clone().map(Into::into),
-            filters,
-        };
-        let (inputs, outside) = mpsc::channel(OUTSIDE_QUEUE);
-        let (messages, relayed) = mpsc::channel(RELAYED_QUEUE);
         let servers = Servers::new(&config.webrtc);
-        wire.relays = Relays::new(&servers, wire.single(), Digest::new(identity.provider.clone()), messages);
-        wire.mdns = config.webrtc.mdns.then(|| Mdns::start(inputs.clone(), |name, ips| Outside::Name { name, ips }));
-        let public = Public::new(&servers, inputs, Instant::now());
-        let streams = config.streams.iter().map(|(name, stream)| Stream {
-            publishers: stream.publishers,
-            ..Stream::new(name, stream.sources.clone())
-        });
+        let digest = Digest::new(identity.provider.clone());
         Ok(Self {
+            keys: Keys::default(),
+            sessions: Sessions::new(config.relay.sessions),
+            streams: Streams::new(&config.streams, config.relay.linger, urls),
+            media: Media::new(config.relay.buffer << 20),
+            reach: Reach::new(policy, &servers, config.webrtc.mdns, digest, now),
+            deferred: DeferredAnswers::default(),
+            journal: Journal::new(config),
+            began: (now, ntp),
+            work: Work::default(),
             identity,
-            surroundings,
-            wire,
-            buffer: SendBuffer::new(),
-            receive: Some(ReceiveBuffers::new()),
-            peers: HashMap::new(),
-            next_key: 1,
-            by_id: HashMap::new(),
-            by_ufrag: HashMap::new(),
-            claims: Claims::default(),
-            streams: streams.map(|stream| (stream.name.clone(), stream)).collect(),
-            tracks: HashMap::new(),
-            next_producer: 1,
-            sources: mpsc::channel(SOURCE_QUEUE),
-            out: Vec::new(),
-            events: Vec::new(),
-            linger: config.relay.linger,
-            max_sessions: config.relay.sessions,
-            ring_budget: config.relay.buffer << 20,
-            checks: Pace::new(STRANGER_CHECK_EACH, STRANGER_CHECKS_AT_ONCE),
-            public,
-            held: Held::default(),
-            outside,
-            relayed,
-            ntp: (Instant::now(), crate::rtc::ntp::ntp_now()),
-            packets_forwarded: 0,
-            started: Instant::now(),
-            history: History::default(),
-            sparing: Sparing::default(),
-            explainer: Explainer::new(config),
-            told: Arc::default(),
-            turn_expires_s: config.webrtc.ice_servers.iter().flatten().filter_map(|server| server.expires()).min(),
         })
     }
 
-    /// Turns until `stop` says so or nobody asks any more.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
-        loop {
-            let deadline = self.deadline();
-            tokio::select! {
-                event = self.wire.ready() => self.on_wire(event),
-                Some((producer, event)) = self.sources.1.recv() => {
-                    self.shielded(|engine| engine.on_source(producer, event));
-                    for _ in 0..MAX_AT_ONCE {
-                        let Ok((producer, event)) = self.sources.1.try_recv() else { break };
-                        self.shielded(|engine| engine.on_source(producer, event));
-                    }
-                }
-                Some(event) = self.outside.recv() => {
-                    let now = Instant::now();
-                    self.shielded(|engine| engine.on_outside(event, now));
-                    for _ in 0..MAX_AT_ONCE {
-                        let Ok(event) = self.outside.try_recv() else { break };
-                        self.shielded(|engine| engine.on_outside(event, now));
-                    }
-                }
-                Some((number, input)) = self.relayed.recv() => {
-                    let now = Instant::now();
-                    self.shielded(|engine| engine.on_relay_input(number, &input, now));
-                    for _ in 0..MAX_AT_ONCE {
-                        let Ok((number, input)) = self.relayed.try_recv() else { break };
-                        self.shielded(|engine| engine.on_relay_input(number, &input, now));
-                    }
-                }
-                command = commands.recv() => match command {
-                    Some(command) => {
-                        self.shielded(|engine| engine.on_command(command));
-                    }
-                    None => break,
-                },
-                () = tokio::time::sleep_until(deadline.into()) => {}
-                _ = stop.changed() => break,
-            }
-            // What an event made due is seen by the next turn's deadline.
-            let now = Instant::now();
-            if now >= deadline {
-                self.tick(now);
-            }
-            self.fan_out(now);
-        }
-        self.farewell().await;
+    /// Takes what happened outside.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        self.shielded(|engine| engine.take(input, now));
+        self.settle(now);
     }
 
-    fn deadline(&self) -> Instant {
-        let peers = self.peers.values().filter_map(|peer| peer.due);
-        let streams = self.streams.values().filter_map(Stream::deadline);
-        let outside = [self.public.deadline(), self.wire.relays.deadline(), self.held.deadline()];
-        let outside = outside.into_iter().flatten();
-        peers.chain(streams).chain(outside).min().unwrap_or_else(|| Instant::now() + IDLE)
-    }
-
-    fn on_wire(&mut self, event: WireEvent) {
-        match event {
-            WireEvent::Udp(index) => {
-                let Some(port) = self.wire.udp(index).cloned() else { return };
-                let mut buffers = self.receive.take().unwrap_or_else(ReceiveBuffers::new);
-                let now = Instant::now();
-                for _ in 0..MAX_BATCHES {
-                    if !port.receive(&mut buffers, |route, bytes| self.on_datagram(now, route, bytes)) {
-                        break;
-                    }
-                }
-                self.receive = Some(buffers);
-            }
-            WireEvent::Network => {
-                let now = Instant::now();
-                for socket in self.wire.refresh(now) {
+    fn take(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Command(command) => self.on_command(command, now),
+            Input::Source(id, event) => self.on_source(id, event, now),
+            Input::Network(mut network) => {
+                let given_up = std::mem::take(&mut network.given_up);
+                self.reach.set_network(network, now, &mut self.work.out);
+                for socket in given_up {
                     self.on_unbound(socket, now);
                 }
-                self.refresh_public(now);
             }
-            WireEvent::Tcp(input) => {
-                self.on_tcp(input);
-                for _ in 0..MAX_AT_ONCE {
-                    let Some(input) = self.wire.next_tcp() else { break };
-                    self.on_tcp(input);
+            Input::Writable(connection) => {
+                for key in self.sessions.over(Socket::Tcp(connection)) {
+                    self.pump_soon(key);
                 }
             }
+            Input::Closed(connection) => self.on_lost_socket(Socket::Tcp(connection), now),
+            Input::Connections(count) => self.reach.set_connections(count),
+            Input::Resolved { server, result } => self.reach.resolved(server, result, now),
+            Input::Name { name, ips } => self.on_name(&name, &ips, now),
+            Input::Names(names) => self.reach.set_names(names),
+            Input::Turn(number, message) => self.on_turn(number, &message, now),
         }
     }
 
-    fn on_tcp(&mut self, input: TcpInput) {
-        let now = Instant::now();
-        match input {
-            TcpInput::Opened { stream, remote } => self.wire.open(stream, remote),
-            TcpInput::Frame { connection, bytes } => {
-                if let Some(route) = self.wire.tcp_route(connection) {
-                    self.on_datagram(now, route, &bytes);
-                }
-            }
-            TcpInput::Writable { connection } => {
-                self.wire.resume(connection);
-                for (_, key) in self.claims.over(Socket::Tcp(connection)) {
-                    if let Some(peer) = self.peers.get_mut(&key) {
-                        peer.wake = Some(now);
-                        peer.due = Some(now);
-                    }
-                }
-            }
-            TcpInput::Closed { connection } => {
-                self.wire.close(connection);
-                self.on_lost_socket(Socket::Tcp(connection), now);
-            }
-        }
+    /// Takes a datagram from one of our media sockets; over TCP, what one frame holds.
+    pub fn on_datagram(&mut self, route: Route, bytes: &[u8], now: Instant) {
+        self.shielded(|engine| engine.take_datagram(now, route, bytes));
+        self.settle(now);
+    }
+
+    /// When [`Self::tick`] is due, if nothing comes before.
+    pub fn deadline(&mut self, now: Instant) -> Instant {
+        let deadlines =
+            [self.sessions.deadline(), self.streams.deadline(), self.reach.deadline(), self.deferred.deadline()];
+        deadlines.into_iter().flatten().min().unwrap_or(now + IDLE)
     }
 
     /// Does everything that is due.
-    fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant) {
         self.shielded(|engine| {
-            engine.tick_public(now);
-            engine.tick_relays(now);
-            engine.tick_held(now);
+            engine.reach.tick(now, &mut engine.work.out);
+            engine.tick_turn(now);
+            engine.tick_deferred(now);
         });
-        let due: Vec<u32> =
-            self.peers.iter().filter(|(_, p)| p.due.is_some_and(|at| at <= now)).map(|(key, _)| *key).collect();
-        for key in due {
-            self.guarded(key, |engine| engine.tick_peer(key, now));
+        while let Some(key) = self.sessions.pop_due(now) {
+            self.guarded(key, |engine| engine.tick_session(key, now));
         }
-        let due: Vec<String> = self
-            .streams
-            .values()
-            .filter(|stream| stream.deadline().is_some_and(|at| at <= now))
-            .map(|stream| stream.name.clone())
-            .collect();
-        for name in due {
-            self.tick_stream(&name, now);
+        for name in self.streams.due(now) {
+            self.shielded(|engine| engine.tick_stream(&name, now));
+        }
+        self.settle(now);
+    }
+
+    /// Follows up what the step before left: sessions that end by a fault, and whoever waited for a stream.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(key) = self.work.faulty.pop() {
+                self.end_faulty(key, now);
+            } else if let Some((name, waiting)) = self.work.ready.pop_front() {
+                self.shielded(|engine| engine.on_ready(&name, waiting, now));
+            } else {
+                return;
+            }
         }
     }
 
-    fn tick_peer(&mut self, key: u32, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        let woken = peer.wake.take_if(|at| *at <= now).is_some();
-        let strange = peer.session.ice().stranger_checks();
-        if !self.checks.is_ready(now) {
-            peer.session.ice_mut().put_strangers_off(now);
-        }
-        peer.session.tick(now, &mut self.out, &mut self.events);
-        if peer.session.ice().stranger_checks() != strange {
-            self.checks.take(now);
-        }
-        peer.report(now, self.ntp, &self.tracks, &mut self.out);
-        peer.feedback(now, &mut self.out);
-        self.wire.send(&mut self.out);
-        self.handle_events(key, now);
-        if woken {
-            self.pump(key, now);
-        }
+    /// What is to be done outside; to be asked for before [`Self::transmit`], which may use what is opened.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.work.outputs.extend(self.streams.outputs().chain(self.reach.outputs()));
+        self.work.outputs.pop_front()
     }
 
-    /// Tells every peer that we go, and lets the datagrams out.
-    async fn farewell(mut self) {
-        let now = Instant::now();
-        for peer in self.peers.values_mut() {
-            peer.session.shut(now, &mut self.out);
+    /// Tells every peer that we go. What is left is [`Self::transmit`]ted afterwards. Answers whether there is anybody.
+    pub fn farewell(&mut self, now: Instant) -> bool {
+        for key in self.sessions.keys() {
+            if let Some(peer) = self.sessions.get_mut(key) {
+                peer.session.shut(now, &mut self.work.out);
+            }
         }
-        let any = !self.out.is_empty();
-        self.wire.send(&mut self.out);
-        let producers = self.streams.values_mut().flat_map(|stream| &mut stream.producers);
-        let sources: JoinSet<()> = producers
-            .filter_map(|producer| producer.running.take()?.release())
-            .map(|task| async { drop(task.await) })
-            .collect();
-        if !sources.is_empty() {
-            let _ = timeout(SOURCES_FAREWELL, sources.join_all()).await;
-        } else if any {
-            tokio::time::sleep(FAREWELL).await;
-        }
+        !self.work.out.is_empty()
     }
-}
-
-/// Keys of peers and tracks: never 0, not used again before 2^32 others.
-fn new_key(next: &mut u32) -> u32 {
-    let key = *next;
-    *next = next.wrapping_add(1).max(1);
-    key
-}
-
-/// The words that players look for.
-fn stream_not_found() -> Error {
-    Error::new(ErrorKind::NotFound, "stream not found")
 }

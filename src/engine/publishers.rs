@@ -1,23 +1,12 @@
-//! Who publishes to a stream: nobody where it has a source, unless its configuration lets them; and when several want to,
-//! its policy decides between the one who does and the one who comes.
+//! Who publishes to a stream: when several want to, its policy decides between the one who does and the one who comes.
 use super::Engine;
-use super::producer::Producer;
-use super::track::Track;
-use crate::config::{PublisherPolicy, Publishers};
+use super::api::Error;
+use super::keys::{PeerKey, TrackKey};
+use super::streams::stream::Queued;
+use crate::config::PublisherPolicy;
 use crate::media::codec::Kind;
 use crate::rtc::session::Reason;
-use crate::stream::relay::{Error, ErrorKind};
 use std::time::Instant;
-
-/// Publishers that wait for their turn at one stream.
-const MAX_QUEUED: usize = 8;
-
-/// A publisher that is connected and whose turn has not come. Its tracks are kept here, so that nothing of what it sends
-/// takes room.
-pub struct Queued {
-    pub key: u32,
-    tracks: Vec<(u32, Track)>,
-}
 
 impl Engine {
     /// May somebody else publish to this stream, now or when their turn comes?
@@ -25,73 +14,46 @@ impl Engine {
     /// # Errors
     /// A sentence that says why not.
     pub(super) fn admit_publisher(&self, name: &str) -> Result<(), Error> {
-        let Some(stream) = self.streams.get(name) else { return Ok(()) };
-        let Publishers { allowed, policy } = stream.publishers;
-        let sourced = !stream.producers.is_empty();
-        if !allowed.unwrap_or(!sourced) {
-            let why = if allowed.is_some() { "says so" } else { "gives it a source" };
-            let message = format!(
-                "nobody may publish to this stream, its configuration {why}; \"publish: true\" beside its url lets them"
-            );
-            return Err(Error::new(ErrorKind::Forbidden, message));
-        }
-        let refusal = match (&stream.publisher, policy) {
-            (Some(_), PublisherPolicy::Reject) => {
-                "somebody else publishes to this stream, and its policy is reject: try again when they have stopped"
-                    .to_owned()
-            }
-            (Some(_), PublisherPolicy::Append) if stream.queue.len() >= MAX_QUEUED => {
-                format!("somebody else publishes to this stream, and {MAX_QUEUED} more wait for their turn already")
-            }
-            (None, PublisherPolicy::Reject | PublisherPolicy::Append) if stream.is_live() => {
-                format!("this stream's source is there, and its policy is {}: try again when it is down", policy.name())
-            }
-            _ => return Ok(()),
-        };
-        Err(Error::new(ErrorKind::Conflict, refusal))
+        self.streams.get(name).map_or(Ok(()), |stream| stream.admit_publisher())
     }
 
     /// A publisher connected. An offer alone takes nobody's place. With the policy `replace` the newest wins, so that one
-    /// that crashed and came back does not wait for its own ghost.
-    pub(super) fn on_publisher(&mut self, key: u32, now: Instant) {
-        let Some(peer) = self.peers.get(&key) else { return };
+    /// that crashed and came back does not wait for its own ghost. Answers the sessions that end by this.
+    pub(super) fn on_publisher(&mut self, key: PeerKey, now: Instant) -> Vec<(PeerKey, Reason)> {
+        let Some(peer) = self.sessions.get(key) else { return Vec::new() };
         let name = peer.stream.clone();
-        let tracks: Vec<u32> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
+        let tracks: Vec<TrackKey> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
         // Of two that were let in at one time the first to connect counts.
         if self.admit_publisher(&name).is_err() {
-            return self.remove_peer(key, Reason::TurnedAway);
+            return vec![(key, Reason::TurnedAway)];
         }
-        let Some(stream) = self.streams.get_mut(&name) else { return };
+        let Some(stream) = self.streams.get_mut(&name) else { return Vec::new() };
         if stream.publisher.is_some() && stream.publishers.policy == PublisherPolicy::Append {
-            let tracks = tracks.into_iter().filter_map(|track| Some((track, self.tracks.remove(&track)?))).collect();
+            let tracks = tracks.into_iter().filter_map(|track| Some((track, self.media.take(track)?))).collect();
             stream.queue.push(Queued { key, tracks });
             log::info!(target: "streams", "publisher waits for its turn stream={name:?} before_it={}", stream.queue.len());
-            return self.share_buffer();
+            return Vec::new();
         }
         let replaced = stream.publisher.take();
         self.publish(&name, key, tracks, now);
-        if let Some((old, _)) = replaced {
-            log::info!(target: "streams", "publisher replaced stream={name:?}");
-            self.remove_peer(old, Reason::Replaced);
-        }
+        let Some((old, _)) = replaced else { return Vec::new() };
+        log::info!(target: "streams", "publisher replaced stream={name:?}");
+        vec![(old, Reason::Replaced)]
     }
 
     /// Makes a publisher the stream's producer.
-    fn publish(&mut self, name: &str, key: u32, tracks: Vec<u32>, now: Instant) {
+    fn publish(&mut self, name: &str, key: PeerKey, tracks: Vec<TrackKey>, now: Instant) {
         let Some(stream) = self.streams.get_mut(name) else { return };
-        let videos = tracks.clone();
-        stream.publisher = Some((key, tracks));
+        stream.publisher = Some((key, tracks.clone()));
         stream.floor.clear();
-        let stopped: Vec<u32> = stream.producers.iter().flat_map(Producer::tracks).copied().collect();
-        for producer in &mut stream.producers {
-            *producer = Producer::new(std::mem::take(&mut producer.url), producer.scope);
-        }
-        self.drop_tracks(&stopped);
-        self.on_live(name);
-        let video = |key: &u32| self.tracks.get(key).is_some_and(|track| track.info.codec.kind() == Kind::Video);
-        for track in videos.into_iter().filter(video).collect::<Vec<_>>() {
+        let stopped = self.streams.stop_all(name);
+        self.media.remove(&stopped);
+        self.on_live(name, now);
+        for track in tracks {
             // One that waited sent its first keyframe long ago.
-            self.ask_keyframe(track, now);
+            if self.media.get(track).is_some_and(|track| track.info.codec.kind() == Kind::Video) {
+                self.ask_keyframe(track, now);
+            }
         }
     }
 
@@ -101,108 +63,109 @@ impl Engine {
         let Queued { key, tracks } = stream.queue.remove(0);
         let keys = tracks.iter().map(|(track, _)| *track).collect();
         for (key, track) in tracks {
-            self.add_track(key, track);
+            self.media.add(key, track);
         }
         log::info!(target: "streams", "the next publisher's turn stream={name:?}");
         self.publish(name, key, keys, now);
         true
     }
 }
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{engine, nothing_left, offer, view};
     use super::*;
+    use crate::config::Publishers;
+    use crate::engine::api::{Answer, ErrorKind, Intent, Offer};
+    use crate::engine::source::{ProducerId, SourceEvent};
+    use crate::engine::streams::stream::MAX_QUEUED;
+    use crate::engine::tests::{self, engine, key, nothing_left, offer, remove, view};
     use crate::gather::scope::Scope;
-    use crate::stream::relay::{Answer, Intent, Offer};
-    use tokio::sync::oneshot;
+    use crate::media::codec::Codec;
+    use crate::media::track::TrackInfo;
 
     const PUBLISHER: &str = include_str!("../../tests/captures/chromium_publisher.sdp");
 
     fn ask(engine: &mut Engine) -> Result<Answer, Error> {
-        let (reply, mut answer) = oneshot::channel();
-        let offer = Offer { sdp: PUBLISHER.into(), ..offer("door", Intent::Publish) };
-        engine.on_offer(offer, reply, Instant::now());
-        answer.try_recv().expect("answered at once")
+        tests::ask(engine, Offer { sdp: PUBLISHER.into(), ..offer("door", Intent::Publish) })
+    }
+
+    fn connect(engine: &mut Engine, key: PeerKey) {
+        for (key, reason) in engine.on_publisher(key, Instant::now()) {
+            engine.remove_session(key, reason, Instant::now());
+        }
     }
 
     /// A publisher that is connected: its key.
-    fn publish(engine: &mut Engine) -> u32 {
-        let id = ask(engine).expect("let in").id;
-        let key = engine.by_id[&id];
-        engine.on_publisher(key, Instant::now());
+    fn publish(engine: &mut Engine) -> PeerKey {
+        let answer = ask(engine).expect("let in");
+        let key = key(engine, &answer);
+        connect(engine, key);
         key
     }
 
-    fn publishing(engine: &Engine) -> Option<u32> {
-        engine.streams["door"].publisher.as_ref().map(|(key, _)| *key)
+    fn publishing(engine: &Engine) -> Option<PeerKey> {
+        engine.streams.get("door").unwrap().publisher.as_ref().map(|(key, _)| *key)
     }
 
-    fn waiting(engine: &Engine) -> Vec<u32> {
-        engine.streams["door"].queue.iter().map(|queued| queued.key).collect()
+    fn waiting(engine: &Engine) -> Vec<PeerKey> {
+        engine.streams.get("door").unwrap().queue.iter().map(|queued| queued.key).collect()
     }
 
-    fn leave(engine: &mut Engine, key: u32) {
-        engine.remove_peer(key, Reason::ClosedByPeer);
-    }
-
-    #[tokio::test]
-    async fn the_newest_publisher_replaces_the_one_before_it() {
+    #[test]
+    fn the_newest_publisher_replaces_the_one_before_it() {
         let mut engine = engine("{door: }");
         let (first, second) = (publish(&mut engine), publish(&mut engine));
-        assert_eq!((publishing(&engine), engine.peers.contains_key(&first)), (Some(second), false));
-        assert!(engine.history.iter().any(|past| past.facts.replaced && !past.facts.failed));
-        leave(&mut engine, second);
-        assert!(engine.tracks.is_empty());
+        assert_eq!((publishing(&engine), engine.sessions.get(first).is_some()), (Some(second), false));
+        assert!(engine.journal.past().any(|past| past.facts.replaced && !past.facts.failed));
+        remove(&mut engine, second);
+        assert_eq!(engine.media.len(), 0);
         nothing_left(&engine);
     }
 
-    #[tokio::test]
-    async fn with_reject_nobody_takes_the_place_of_who_publishes() {
+    #[test]
+    fn with_reject_nobody_takes_the_place_of_who_publishes() {
         let mut engine = engine("{door: {policy: reject}}");
         // Both were let in before either of them was connected.
-        let late = ask(&mut engine).unwrap().id;
-        let late = engine.by_id[&late];
+        let late = ask(&mut engine).unwrap();
+        let late = key(&engine, &late);
         let first = publish(&mut engine);
         let error = ask(&mut engine).unwrap_err();
         assert_eq!((error.kind, error.message.contains("policy is reject")), (ErrorKind::Conflict, true));
-        engine.on_publisher(late, Instant::now());
-        assert_eq!((publishing(&engine), engine.peers.len()), (Some(first), 1));
-        leave(&mut engine, first);
+        connect(&mut engine, late);
+        assert_eq!((publishing(&engine), engine.sessions.len()), (Some(first), 1));
+        remove(&mut engine, first);
         assert!(ask(&mut engine).is_ok(), "the place is free");
     }
 
-    #[tokio::test]
-    async fn with_append_each_publisher_gets_its_turn_and_viewers_see_the_one_whose_turn_it_is() {
+    #[test]
+    fn with_append_each_publisher_gets_its_turn_and_viewers_see_the_one_whose_turn_it_is() {
         let mut engine = engine("{door: {policy: append}}");
-        let viewer = view(&mut engine, "door").id;
-        let viewer = engine.by_id[&viewer];
+        let viewer = view(&mut engine, "door");
+        let viewer = key(&engine, &viewer);
         let [first, second, third] = std::array::from_fn(|_| publish(&mut engine));
         assert_eq!((publishing(&engine), waiting(&engine)), (Some(first), vec![second, third]));
-        let receiver = |engine: &Engine, key: u32| {
-            let receivers = &engine.peers[&key].intake.receivers;
-            receivers.iter().position(|receiver| receiver.inbound.kind() == Kind::Video).unwrap()
+        let own = |engine: &Engine, key: PeerKey| {
+            let receivers = &engine.sessions.get(key).unwrap().intake.receivers;
+            receivers.iter().find(|receiver| receiver.inbound.kind() == Kind::Video).unwrap().track
         };
-        let own = |engine: &Engine, key: u32| engine.peers[&key].intake.receivers[receiver(engine, key)].track;
-        let seen = |engine: &Engine| engine.peers[&viewer].senders[0].track;
+        let seen = |engine: &Engine| engine.sessions.get(viewer).unwrap().senders[0].track;
         let (of_first, of_second, of_third) = (own(&engine, first), own(&engine, second), own(&engine, third));
         assert_eq!(seen(&engine), Some(of_first));
-        assert!(!engine.tracks.contains_key(&of_second), "what somebody sends whose turn has not come takes no room");
-        leave(&mut engine, first);
+        assert!(engine.media.get(of_second).is_none(), "what somebody sends whose turn has not come takes no room");
+        remove(&mut engine, first);
         assert_eq!((publishing(&engine), seen(&engine)), (Some(second), Some(of_second)));
-        assert_eq!(engine.tracks[&of_second].asked, 1, "its first keyframe was sent long ago");
-        leave(&mut engine, third);
+        assert_eq!(engine.media.get(of_second).unwrap().asked, 1, "its first keyframe was sent long ago");
+        remove(&mut engine, third);
         assert!(waiting(&engine).is_empty(), "one that gave up has no turn");
-        assert!(!engine.tracks.contains_key(&of_third));
-        leave(&mut engine, second);
+        assert!(engine.media.get(of_third).is_none());
+        remove(&mut engine, second);
         assert_eq!((publishing(&engine), seen(&engine)), (None, None));
-        leave(&mut engine, viewer);
-        assert!(engine.tracks.is_empty());
+        remove(&mut engine, viewer);
+        assert_eq!(engine.media.len(), 0);
         nothing_left(&engine);
     }
 
-    #[tokio::test]
-    async fn the_queue_of_publishers_is_bounded() {
+    #[test]
+    fn the_queue_of_publishers_is_bounded() {
         let mut engine = engine("{door: {policy: append}}");
         for _ in 0..=MAX_QUEUED {
             publish(&mut engine);
@@ -211,18 +174,18 @@ mod tests {
         assert_eq!((error.kind, error.message.contains("8 more wait")), (ErrorKind::Conflict, true));
     }
 
-    #[tokio::test]
-    async fn a_stream_keeps_its_policy_until_the_configuration_says_another() {
+    #[test]
+    fn a_stream_keeps_its_policy_until_the_configuration_says_another() {
         let mut engine = engine("{door: {policy: append}}");
         let now = Instant::now();
         let rules = |policy| Publishers { policy, allowed: None };
         engine.put_stream("door", vec!["test:".into()], Scope::Any, None, now).unwrap();
-        assert_eq!(engine.streams["door"].publishers, rules(PublisherPolicy::Append));
+        assert_eq!(engine.streams.get("door").unwrap().publishers, rules(PublisherPolicy::Append));
         engine.put_stream("door", vec!["test:".into()], Scope::Any, Some(rules(PublisherPolicy::Reject)), now).unwrap();
-        assert_eq!(engine.streams["door"].publishers, rules(PublisherPolicy::Reject));
+        assert_eq!(engine.streams.get("door").unwrap().publishers, rules(PublisherPolicy::Reject));
         engine.delete_stream("door", now);
         engine.put_stream("door", vec![], Scope::Any, None, now).unwrap();
-        assert_eq!(engine.streams["door"].publishers, Publishers::default());
+        assert_eq!(engine.streams.get("door").unwrap().publishers, Publishers::default());
     }
 
     fn refused(engine: &mut Engine) -> (ErrorKind, String) {
@@ -230,8 +193,8 @@ mod tests {
         (error.kind, error.message)
     }
 
-    #[tokio::test]
-    async fn nobody_takes_the_place_of_a_camera_unless_the_configuration_lets_them() {
+    #[test]
+    fn nobody_takes_the_place_of_a_camera_unless_the_configuration_lets_them() {
         for rules in ["", ", policy: replace", ", policy: reject", ", policy: append", ", publish: false"] {
             let mut engine = engine(&format!("{{door: {{url: 'test:'{rules}}}}}"));
             let (kind, why) = refused(&mut engine);
@@ -241,29 +204,27 @@ mod tests {
                 "{rules}"
             );
             // By the door of viewers, too, where the offer's directions decide.
-            let (reply, mut answer) = oneshot::channel();
             let sends = Offer {
                 sdp: PUBLISHER.replace("sendrecv", "sendonly").as_str().into(),
                 ..offer("door", Intent::FromOffer)
             };
-            engine.on_offer(sends, reply, Instant::now());
-            assert_eq!(answer.try_recv().unwrap().unwrap_err().kind, ErrorKind::Forbidden);
+            assert_eq!(tests::ask(&mut engine, sends).unwrap_err().kind, ErrorKind::Forbidden);
             nothing_left(&engine);
         }
         let mut engine = engine("{door: {publish: false}}");
         assert_eq!(refused(&mut engine).0, ErrorKind::Forbidden, "nor where there is none");
     }
 
-    #[tokio::test]
-    async fn a_source_that_is_there_keeps_its_place_unless_the_policy_is_replace() {
+    #[test]
+    fn a_source_that_is_there_keeps_its_place_unless_the_policy_is_replace() {
         for (policy, taken) in [("replace", true), ("reject", false), ("append", false)] {
             let mut engine = engine(&format!("{{door: {{url: 'test:', publish: true, policy: {policy}}}}}"));
-            let early = ask(&mut engine).expect("the source is not running").id;
-            let early = engine.by_id[&early];
-            engine.want("door", Instant::now());
-            let (producer, event) = engine.sources.1.recv().await.unwrap();
-            engine.on_source(producer, event);
-            assert!(engine.streams["door"].is_live());
+            let early = ask(&mut engine).expect("the source is not running");
+            let early = key(&engine, &early);
+            engine.start_wanted("door", Instant::now());
+            let tracks = vec![TrackInfo { codec: Codec::H264, fmtp: String::new() }];
+            engine.on_source(ProducerId(1), SourceEvent::Tracks(tracks), Instant::now());
+            assert!(engine.streams.get("door").unwrap().is_live());
             match taken {
                 true => drop(publish(&mut engine)),
                 false => {
@@ -271,7 +232,7 @@ mod tests {
                     assert_eq!((kind, why.contains("source is there")), (ErrorKind::Conflict, true), "{policy}");
                 }
             }
-            engine.on_publisher(early, Instant::now());
+            connect(&mut engine, early);
             assert_eq!(publishing(&engine).is_some(), taken, "{policy}: nor one that was let in before it was there");
         }
     }

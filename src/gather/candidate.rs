@@ -2,6 +2,7 @@
 use crate::base::host;
 pub use crate::base::protocol::Protocol;
 use crate::gather::mdns::message;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -113,6 +114,9 @@ impl Bound {
         of(&|local| local == ip).or_else(|| of(&|local| local.is_unspecified()))
     }
 }
+
+/// The latest known addresses of each name among `webrtc.candidates`.
+pub type ResolvedNames = BTreeMap<String, Vec<IpAddr>>;
 
 #[cfg(test)]
 mod tests {

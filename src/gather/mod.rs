@@ -6,9 +6,10 @@ pub mod ice_servers;
 pub mod interfaces;
 pub mod mdns;
 pub mod policy;
+pub mod port_problem;
 pub mod reflexive;
 pub mod scope;
 #[cfg_attr(not(feature = "turn"), expect(dead_code, reason = "half of it is for TURN"))]
 pub mod stun;
-#[cfg(feature = "turn")]
+#[cfg_attr(not(feature = "turn"), path = "turn_absent.rs")]
 pub mod turn;

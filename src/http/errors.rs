@@ -1,6 +1,6 @@
 //! The one table from kinds of failure to HTTP statuses.
 use super::response::Response;
-use crate::stream::relay::{Error, ErrorKind};
+use crate::engine::api::{Error, ErrorKind};
 
 /// Which contract the caller relies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,7 +111,7 @@ pub async fn doctor(app: &App, request: &Request) -> Response {
     }))
 }
 
-fn figures(result: Result<Value, crate::stream::relay::Error>) -> Response {
+fn figures(result: Result<Value, crate::engine::api::Error>) -> Response {
     match result {
         Ok(value) => Response::json(&value).with("Cache-Control", "no-store"),
         Err(error) => response(&error, Door::Compat),

@@ -1,5 +1,5 @@
 //! The front: HTTP and WebSocket in go2rtc's dialect, WHIP and WHEP, the pages. It runs on a runtime of its own and
-//! talks to the engine through [`Relay`] only.
+//! talks to the engine through [`EngineHandle`] only.
 //!
 //! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
 //! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
@@ -47,8 +47,8 @@ mod webrtc;
 
 use crate::config;
 use crate::doctor::refusals::Refusals;
+use crate::driver::handle::EngineHandle;
 use crate::share::Book;
-use crate::stream::relay::Relay;
 use authority::Listed;
 use base::Base;
 use gate::{Gate, Speaks};
@@ -126,11 +126,11 @@ pub struct Front {
 impl Front {
     /// Binds `api.listen` and `api.tls_listen`, and logs it. Must be called within the runtime. Errors name the setting
     /// at fault; whatever is wrong with HTTPS does not stop HTTP.
-    pub fn bind(api: &config::Api, relay: Relay, services: Services) -> io::Result<Front> {
+    pub fn bind(api: &config::Api, relay: EngineHandle, services: Services) -> io::Result<Front> {
         Self::with_limits(api, relay, services, Limits::default())
     }
 
-    fn with_limits(api: &config::Api, relay: Relay, services: Services, limits: Limits) -> io::Result<Front> {
+    fn with_limits(api: &config::Api, relay: EngineHandle, services: Services, limits: Limits) -> io::Result<Front> {
         let allow = peers::parse_allow(&api.allow).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
         for origin in api.origin.iter().filter(|origin| Listed::parse(origin).is_none()) {
             log::warn!(target: "api", "api.origin: {origin:?} is no origin such as https://home.example, it lets nobody in");
@@ -210,7 +210,7 @@ async fn accept(listener: Option<(TcpListener, Speaks)>, gate: Arc<Gate>) {
 /// Binds, calls `bound` and serves; without anything to listen to only waits for `shutdown`.
 pub async fn serve(
     api: &config::Api,
-    relay: Relay,
+    relay: EngineHandle,
     services: Services,
     bound: impl FnOnce(),
     shutdown: impl Future<Output = ()>,

@@ -10,14 +10,14 @@ use super::tls::Tls;
 use super::{Services, effects, info, pages, share, streams, webrtc};
 use crate::base::sparing::{LeftOut, Sparing};
 use crate::doctor::refusals::Refusals;
-use crate::stream::relay::Relay;
+use crate::driver::handle::EngineHandle;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// What routes need.
 pub struct App {
     pub base: Base,
-    pub relay: Relay,
+    pub relay: EngineHandle,
     pub services: Services,
     /// `None`: HTTP only.
     pub tls: Option<Arc<Tls>>,

@@ -8,7 +8,7 @@ use super::response::Response;
 use super::routes::App;
 use super::trickle::parse_fragment;
 use super::webrtc::offer;
-use crate::stream::relay::{Intent, Trickled};
+use crate::engine::api::{Intent, Trickled};
 
 pub const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";

@@ -10,9 +10,9 @@ use super::response::Response;
 use super::routes::App;
 use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
+use crate::config::secrets::public_url;
+use crate::engine::api::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
 use crate::gather::scope::Scope;
-use crate::source::public_url;
-use crate::stream::relay::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::future::pending;
@@ -315,7 +315,7 @@ impl Socket {
                     self.turns = match self.turns.take() {
                         _ if !answer.talks => None,
                         Some(turns) if goes_on => Some(turns),
-                        _ => self.client.app.relay.turns(&answer.id).await.ok(),
+                        _ => self.client.app.relay.talk_events(&answer.id).await.ok(),
                     };
                     self.target = Some(answer.id);
                 }

@@ -6,9 +6,9 @@ use super::policy::source_allowed_from_network;
 use super::request::Request;
 use super::response::Response;
 use super::routes::App;
+use crate::config::secrets::is_masked;
+use crate::engine::api::{Error, ErrorKind};
 use crate::gather::scope::Scope;
-use crate::source::is_masked;
-use crate::stream::relay::{Error, ErrorKind};
 use serde_json::Value;
 
 /// Longest stream name in bytes; a URL may serve as a name.

@@ -1,6 +1,6 @@
 //! Trickle ICE fragments (`application/trickle-ice-sdpfrag`, RFC 8840 section 9) as WHIP and WHEP clients PATCH them.
+use crate::engine::api::Trickle;
 use crate::rtc::sdp::IceText;
-use crate::stream::relay::Trickle;
 
 /// Candidates that one fragment, or one WebSocket before its answer, may bring.
 pub const MAX_CANDIDATES: usize = 32;

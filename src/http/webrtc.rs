@@ -5,7 +5,7 @@ use super::request::Request;
 use super::response::Response;
 use super::routes::App;
 use super::session;
-use crate::stream::relay::{Answer, Description, Error, Intent, Offer};
+use crate::engine::api::{Answer, Description, Error, Intent, Offer};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 

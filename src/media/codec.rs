@@ -8,6 +8,22 @@ pub enum Kind {
     Audio,
 }
 
+impl Kind {
+    /// As SDP, the API and the log write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Video => "video",
+            Kind::Audio => "audio",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A codec by its RTP encoding name (RFC 4855). The relay never decodes; it needs names, clocks and
 /// where keyframes begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,4 +105,11 @@ impl fmt::Display for Codec {
             other => f.write_str(other.sdp_name()),
         }
     }
+}
+
+/// `H264, OPUS/48000/2`: each codec once, in the order in which they come.
+pub fn list(codecs: impl IntoIterator<Item = Codec>) -> String {
+    let mut names: Vec<String> = codecs.into_iter().map(|codec| codec.to_string()).collect();
+    names.dedup();
+    names.join(", ")
 }

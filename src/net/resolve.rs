@@ -2,10 +2,10 @@
 //! browsers differ in whether they do so themselves and are told addresses. No answer waits for this; until the first one is
 //! known the name is left out.
 use crate::base::host;
+use crate::gather::candidate::ResolvedNames;
 use crate::gather::ice_servers::Uri;
 use crate::gather::scope::Scope;
 use crate::net::interfaces;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,12 +46,9 @@ pub async fn server(uri: &Uri, scope: Scope) -> Result<Vec<SocketAddr>, String> 
     }
 }
 
-/// The latest known addresses of each name.
-pub type Answers = BTreeMap<String, Vec<IpAddr>>;
-
 /// Looks names up until its reader is gone.
 #[derive(Debug)]
-pub struct Names(watch::Receiver<Arc<Answers>>);
+pub struct Names(watch::Receiver<Arc<ResolvedNames>>);
 
 impl Names {
     /// Must be called inside the engine's runtime.
@@ -66,13 +63,16 @@ impl Names {
         Self(receiver)
     }
 
-    /// What is known now.
-    pub fn of(&self, name: &str) -> Vec<IpAddr> {
-        self.0.borrow().get(name).cloned().unwrap_or_default()
+    /// Waits until more is known; for ever, where nothing is looked up.
+    pub async fn changed(&mut self) -> Arc<ResolvedNames> {
+        match self.0.changed().await {
+            Ok(()) => self.0.borrow_and_update().clone(),
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
-async fn keep(name: String, answers: watch::Sender<Arc<Answers>>) {
+async fn keep(name: String, answers: watch::Sender<Arc<ResolvedNames>>) {
     loop {
         // The port means nothing here, but the resolver wants one.
         let found = timeout(DEADLINE, tokio::net::lookup_host((name.as_str(), 1))).await;
@@ -126,11 +126,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_known_soon_and_an_unknown_one_is_nothing() {
-        let names = Names::start(["localhost", "nothing.invalid"].into_iter());
-        assert!(names.of("localhost").is_empty(), "nothing waits");
-        let mut changes = names.0.clone();
-        timeout(Duration::from_secs(5), changes.wait_for(|all| all.contains_key("localhost"))).await.unwrap().unwrap();
-        assert!(names.of("localhost").iter().all(IpAddr::is_loopback));
-        assert!(names.of("nothing.invalid").is_empty());
+        let mut names = Names::start(["localhost", "nothing.invalid"].into_iter());
+        let known = timeout(Duration::from_secs(5), names.changed()).await.unwrap();
+        assert!(!known["localhost"].is_empty() && known["localhost"].iter().all(IpAddr::is_loopback));
+        assert!(!known.contains_key("nothing.invalid"));
+        let mut nothing = Names::start([].into_iter());
+        assert!(timeout(Duration::from_millis(20), nothing.changed()).await.is_err(), "nobody is woken for nothing");
     }
 }

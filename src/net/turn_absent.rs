@@ -17,16 +17,27 @@ pub struct Server {
     pub v6: bool,
 }
 
-/// Never comes.
-#[derive(Debug)]
-pub enum Input {}
+pub use crate::gather::turn::{FromServer, Outcome, candidate};
 
-pub type Inputs = mpsc::Sender<(u32, Input)>;
+pub type Inputs = mpsc::Sender<(u32, FromServer)>;
 
-#[expect(dead_code, reason = "nothing comes")]
-pub enum Outcome<'a> {
-    Taken,
-    Data(SocketAddr, &'a [u8]),
+/// Never opened.
+pub enum Link {}
+
+impl Link {
+    /// # Errors
+    /// Always.
+    pub fn open(_: &Uri, _: &[SocketAddr], _: Option<IpAddr>, _: u32, _: Inputs) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn send_request(&self, _: &[u8]) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub fn send_data(&self, _: &[u8]) -> io::Result<()> {
+        match *self {}
+    }
 }
 
 /// Never made.
@@ -46,10 +57,6 @@ impl Client {
         match *self {}
     }
 
-    pub fn is_allocating(&self) -> bool {
-        match *self {}
-    }
-
     pub fn relayed(&self) -> Option<SocketAddr> {
         match *self {}
     }
@@ -62,7 +69,7 @@ impl Client {
         match *self {}
     }
 
-    pub fn handle<'a>(&mut self, _: Instant, _: &'a Input) -> Outcome<'a> {
+    pub fn handle<'a>(&mut self, _: Instant, _: &'a FromServer) -> Outcome<'a> {
         match *self {}
     }
 
@@ -81,9 +88,4 @@ impl Client {
     pub fn send(&mut self, _: Instant, _: SocketAddr, _: &[u8]) -> io::Result<()> {
         match *self {}
     }
-}
-
-/// Never asked for.
-pub fn candidate(_: SocketAddr) -> String {
-    String::new()
 }

@@ -183,7 +183,7 @@ impl Lines {
 
     /// Who sends in this section: RFC 8830 for msid, RFC 5576 for SSRCs, which players without msid need.
     pub(super) fn sender(&mut self, kind: Kind, codecs: &[RemoteCodec], ssrcs: Option<&Ssrcs>, local: &Local) {
-        let kind = if kind == Kind::Video { "video" } else { "audio" };
+        let kind = kind.name();
         let (cname, stream) = (local.cname, local.stream_id);
         self.line(format_args!("a=msid:{stream} {stream}-{kind}"));
         let Some(ssrcs) = ssrcs else { return };

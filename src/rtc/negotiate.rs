@@ -17,12 +17,22 @@ pub use fit::pick;
 use fit::{by_source, publisher_rank, spoken};
 pub use layer::{accepted as accepted_layers, layer};
 pub use mismatch::Mismatch;
+use std::fmt;
 
 /// What the peer of an offer is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Viewer,
     Publisher,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Viewer => "viewer",
+            Side::Publisher => "publisher",
+        })
+    }
 }
 
 /// An m-line that our answer does not reject.

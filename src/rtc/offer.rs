@@ -92,7 +92,7 @@ pub fn write(medias: &[OfferedMedia], address: Option<IpAddr>, local: &Local) ->
     for (mid, media) in medias.iter().enumerate() {
         let receives = media.direction.receives();
         let rtx = |codec: &RemoteCodec| codec.rtx.filter(|_| receives);
-        let name = if media.kind == Kind::Video { "video" } else { "audio" };
+        let name = media.kind.name();
         offer.media(name, "UDP/TLS/RTP/SAVPF", &media.codecs, rtx);
         offer.line(&connection);
         offer.line(format_args!("a=mid:{mid}"));

@@ -26,7 +26,7 @@ use handshake::peer;
 use identity::Terms;
 pub use identity::{Identity, PeerTransport};
 use keys::Keys;
-pub use profiles::Processor;
+pub use profiles::CryptoCost;
 pub use reason::Reason;
 
 /// A peer that no route was found to within this time is given up.

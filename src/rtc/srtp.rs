@@ -16,6 +16,17 @@ const LABEL_KEY: u8 = 0;
 const LABEL_AUTH: u8 = 1;
 const LABEL_SALT: u8 = 2;
 
+/// What the header of an RTP packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtpHeader {
+    pub marker: bool,
+    pub payload_type: u8,
+    /// Extended sequence number: its low 16 bits go into the header, the whole is the packet index of SRTP.
+    pub seq: u64,
+    pub timestamp: u32,
+    pub ssrc: u32,
+}
+
 enum Cipher {
     /// AES_CM_128_HMAC_SHA1_80.
     Counter { stream: Box<dyn StreamCipher>, mac: Box<dyn Mac> },
@@ -70,6 +81,29 @@ impl Protect {
             Cipher::Counter { .. } => CM_TAG,
             Cipher::Gcm(_) => GCM_TAG,
         }
+    }
+
+    /// Appends one protected packet; its payload are the two parts, one behind the other. Where it can't be protected,
+    /// the buffer stays as it was. A sequence number must never be used for two different packets of one SSRC.
+    ///
+    /// # Errors
+    /// If the cipher refuses it.
+    pub fn write_packet(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        header: &RtpHeader,
+        (head, payload): (&[u8], &[u8]),
+    ) -> Result<(), CryptoError> {
+        let at = buffer.len();
+        let RtpHeader { marker, payload_type, seq, timestamp, ssrc } = *header;
+        write_header(buffer, marker, payload_type, seq as u16, timestamp, ssrc);
+        buffer.extend_from_slice(head);
+        buffer.extend_from_slice(payload);
+        let protected = self.protect(buffer, at, ssrc, seq);
+        if protected.is_err() {
+            buffer.truncate(at);
+        }
+        protected
     }
 
     /// Encrypts the packet at `buffer[at..]` (a 12-byte header, then its payload) and appends the tag.

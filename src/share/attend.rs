@@ -3,12 +3,13 @@ use super::book::{Book, State, Tracker};
 use super::desk::{Arrival, Heard};
 use super::tracker;
 use crate::base::sparing::Sparing;
+use crate::driver::handle::EngineHandle;
+use crate::engine::api::{BY_SHARE_LINK, Offer};
 use crate::gather::candidate;
 use crate::gather::scope::Scope;
 use crate::net::connect::{Connection, Place};
 use crate::net::tls::Trust;
 use crate::net::websocket;
-use crate::stream::relay::{BY_SHARE_LINK, Offer, Relay};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::{SinkExt, StreamExt};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -190,7 +191,7 @@ async fn serve(mut socket: Socket, remote: SocketAddr, book: &Arc<Book>, tracker
 }
 
 /// Asks the engine, as WHEP and WHIP do, and answers the message to the tracker.
-async fn answered(relay: Relay, arrival: Arrival, tracker: SocketAddr, peer: String) -> Option<String> {
+async fn answered(relay: EngineHandle, arrival: Arrival, tracker: SocketAddr, peer: String) -> Option<String> {
     let share = &arrival.share;
     let offer = Offer {
         stream: share.stream.clone(),

@@ -4,8 +4,8 @@ use super::attend;
 use super::desk::Desk;
 use super::link;
 use crate::config::{Config, Share};
+use crate::driver::handle::EngineHandle;
 use crate::net::connect::Place;
-use crate::stream::relay::Relay;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(super) enum State {
 }
 
 pub struct Book {
-    pub(super) relay: Relay,
+    pub(super) relay: EngineHandle,
     pub(super) trackers: Vec<Tracker>,
     stun: Vec<String>,
     shares: Mutex<Shares>,
@@ -78,7 +78,7 @@ fn random(bytes: &mut [u8]) -> Result<(), Refusal> {
 impl Book {
     /// `None`: the settings do not speak of share links. Entries that are wrong were reported when the settings were
     /// read; here they are left out.
-    pub fn new(config: &Config, relay: Relay) -> Option<Arc<Self>> {
+    pub fn new(config: &Config, relay: EngineHandle) -> Option<Arc<Self>> {
         let settings = config.webtorrent.as_ref()?;
         let mut desk = Desk::default();
         for share in settings.shares.iter().filter(|share| link::check_share(share).is_ok()).take(link::MAX_SHARES) {

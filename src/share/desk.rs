@@ -4,7 +4,7 @@ use super::seal::{self, Closed, Lock};
 use super::tracker::{self, Message, Offer};
 use crate::base::pace::Pace;
 use crate::config::Share;
-use crate::stream::relay::Intent;
+use crate::engine::api::Intent;
 use ring::digest::{SHA256, digest};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! `echo:<program> [words]`: a program whose output is the URL of the real source, run again at every dial, since
 //! signed addresses of clouds hold for minutes. Only the configuration file can name one.
 
-use super::{Sink, SourceRequest, Surroundings, open};
+use super::{Sink, Surroundings, open};
+use crate::engine::source::{SourceError, SourceRequest};
 use crate::gather::scope::Scope;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -52,14 +53,14 @@ pub async fn run(
     surroundings: Surroundings,
     sink: Sink,
     mut requests: mpsc::Receiver<SourceRequest>,
-) -> String {
+) -> SourceError {
     let asked = tokio::select! {
         asked = ask(&command, surroundings.echo_paths.as_deref()) => asked,
-        () = async { while requests.recv().await.is_some() {} } => return "given up".into(),
+        () = async { while requests.recv().await.is_some() {} } => return "given up".to_owned().into(),
     };
-    let opened = asked.and_then(|url| {
+    let opened = asked.map_err(SourceError::from).and_then(|url| {
         if url.starts_with("echo:") {
-            return Err("echo: a program may not name another program".into());
+            return Err("echo: a program may not name another program".to_owned().into());
         }
         // the operator chose the program
         open(&url, Scope::Any, &surroundings, sink, requests)

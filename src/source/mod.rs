@@ -6,71 +6,20 @@ mod scheme;
 pub mod test;
 pub mod webrtc;
 
+use crate::engine::source::{ProducerId, SourceError, SourceErrorKind, SourceEvent, SourceRequest};
 use crate::gather::policy::Policy;
 use crate::gather::scope::Scope;
-use crate::media::codec::Codec;
-use crate::media::packet::Packet;
-use crate::media::track::TrackInfo;
 use crate::net::interfaces;
-use crate::rtc::route::Route;
 use crate::rtc::session::Identity;
-use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
-pub use crate::config::secrets::{Secrets, is_masked, public_url, restored};
-
-/// What a source tells the relay.
-#[derive(Debug)]
-pub enum SourceEvent {
-    /// How far the source is, for lists.
-    Progress(Progress),
-    /// The source is live with these tracks; sent before any packet, and again when they are others.
-    Tracks(Vec<TrackInfo>),
-    /// Packets of track number `track` (index into `Tracks`), in order.
-    Packets { track: usize, packets: Vec<Packet> },
-    /// What the camera's loudspeaker takes, best first; nothing if this never comes. Sent before `Tracks`.
-    Backchannel(Vec<Codec>),
-    /// The camera tied a moment to a timestamp of a track, by its sender reports.
-    Clock { track: usize, at: Instant, timestamp: u32 },
-    /// The source ended by itself; the sentence says why.
-    Ended(String),
-}
-
-/// How far a source is that is called over a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// `signalling`, `checking`, `handshaking`, `waiting for media` or `connected`; empty where there is nothing to tell.
-    pub state: &'static str,
-    /// The way that media takes.
-    pub route: Option<Route>,
-}
-
-/// What the relay asks of a running source. When the other end of the queue is gone, the source ends: it says goodbye
-/// to its camera, within [`FAREWELL`].
-#[derive(Clone, Debug)]
-pub enum SourceRequest {
-    /// A viewer needs a keyframe of this track soon; a source that can't make one ignores this.
-    Keyframe { track: usize },
-    /// Plays this on the camera's loudspeaker; only to sources that told their `Backchannel`.
-    Sound(Sound),
-}
-
-/// One packet of somebody's voice.
-#[derive(Clone, Debug)]
-pub struct Sound {
-    /// Tells talkers apart: each has a clock of its own.
-    pub talker: u32,
-    pub codec: Codec,
-    /// In the codec's clock.
-    pub timestamp: u32,
-    pub payload: Bytes,
-}
+pub use crate::config::secrets::Secrets;
 
 /// Time for a source to end after the relay has given it up.
 pub const FAREWELL: Duration = Duration::from_secs(3);
@@ -88,10 +37,6 @@ pub struct Surroundings {
     /// The filters for sockets and addresses, where they hold for calls.
     pub filters: Option<Arc<Policy>>,
 }
-
-/// Names one run of a source, so that events of a run that was given up can't be taken for those of the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProducerId(pub u64);
 
 /// Where a source's tracks and packets go. The queue behind it is bounded: a full one slows the source down.
 #[derive(Clone, Debug)]
@@ -124,7 +69,7 @@ impl fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 /// A source at work: runs until it fails or the relay drops its requests; answers why it ended.
-pub type Run = Pin<Box<dyn Future<Output = String> + Send>>;
+pub type Run = Pin<Box<dyn Future<Output = SourceError> + Send>>;
 
 /// Makes of a URL what is to be spawned; `scope` says where it may lead. Why that ended repeats no secret of the URL,
 /// whoever says it: servers answer with what they were asked.
@@ -137,17 +82,18 @@ pub fn open(
     surroundings: &Surroundings,
     sink: Sink,
     requests: mpsc::Receiver<SourceRequest>,
-) -> Result<Run, String> {
+) -> Result<Run, SourceError> {
     let secrets = Secrets::of(url);
-    let run: Run = match Kind::of(url).map_err(|error| secrets.hide(&error))? {
+    let hide = |error: SourceError, secrets: &Secrets| SourceError::new(error.kind, secrets.hide(&error.message));
+    let run: Run = match Kind::of(url).map_err(|error| hide(error, &secrets))? {
         Kind::Test(options) => Box::pin(async move {
             test::run(options, sink, requests).await;
-            "the test camera stopped".into()
+            SourceError::new(SourceErrorKind::Failed, "the test camera stopped")
         }),
         Kind::WebRtc(target) => Box::pin(webrtc::run(*target, scope, surroundings.clone(), sink, requests)),
         Kind::Echo(command) => Box::pin(echo::run(command, surroundings.clone(), sink, requests)),
     };
-    Ok(Box::pin(async move { secrets.hide(&run.await) }))
+    Ok(Box::pin(async move { hide(run.await, &secrets) }))
 }
 
 /// Is this a URL that [`open`] takes?
@@ -155,7 +101,7 @@ pub fn open(
 /// # Errors
 /// A sentence that names the part to change.
 pub fn check(url: &str) -> Result<(), String> {
-    Kind::of(url).map(drop).map_err(|error| Secrets::of(url).hide(&error))
+    Kind::of(url).map(drop).map_err(|error| Secrets::of(url).hide(&error.message))
 }
 
 /// May a URL that somebody with this scope wrote become a source? Names are looked at when they are looked up.
@@ -223,22 +169,26 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(url: &str) -> Result<Self, String> {
+    fn of(url: &str) -> Result<Self, SourceError> {
         // A text without a kind is not repeated: a program may have said a token in place of a URL.
         let named = |(scheme, _): &(&str, &str)| {
             scheme.len() <= MAX_SCHEME
                 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         };
         let Some((scheme, rest)) = url.split_once(':').filter(named) else {
-            return Err(format!("a source begins with its kind and a colon, the kinds are {}", SCHEMES.join(", ")));
+            let message = format!("a source begins with its kind and a colon, the kinds are {}", SCHEMES.join(", "));
+            return Err(SourceError::new(SourceErrorKind::Unsupported, message));
         };
         match scheme {
             "test" => Ok(Kind::Test(test::TestOptions::parse(url).map_err(|error| error.to_string())?)),
             "webrtc" => Ok(Kind::WebRtc(Box::new(webrtc::url::Target::parse(rest)?))),
             "echo" => Ok(Kind::Echo(echo::words(rest)?)),
-            _ => Err(format!(
-                "no source of kind {scheme:?} can be opened by this version, the kinds are {}",
-                SCHEMES.join(", ")
+            _ => Err(SourceError::new(
+                SourceErrorKind::Unsupported,
+                format!(
+                    "no source of kind {scheme:?} can be opened by this version, the kinds are {}",
+                    SCHEMES.join(", ")
+                ),
             )),
         }
     }
@@ -285,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn why_a_source_ended_repeats_no_secret_that_a_program_printed() {
         let surroundings = Surroundings {
-            identity: Arc::new(Identity::generate().unwrap()),
+            identity: Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap()),
             ice_servers: Arc::new([]),
             echo_paths: None,
             filters: None,
@@ -293,7 +243,7 @@ mod tests {
         let ended = async |script: &str| {
             let ((events, _events), (_requests, requests)) = (mpsc::channel(8), mpsc::channel(8));
             let url = format!("echo:/bin/sh -c '{script}' hunter2");
-            open(&url, Scope::Any, &surroundings, Sink::new(ProducerId(1), events), requests).unwrap().await
+            open(&url, Scope::Any, &surroundings, Sink::new(ProducerId(1), events), requests).unwrap().await.message
         };
         let why = ended("echo 403 for https://u:p@cloud/?token=abcd1234 by $0 >&2; exit 1").await;
         assert!(why.contains("403 for") && why.contains("by ***"), "{why}");

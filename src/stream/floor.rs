@@ -4,11 +4,17 @@ use std::time::{Duration, Instant};
 /// A talker that sends nothing for this long has let go: somebody who lets go of the button to talk stops sending.
 pub const SILENCE: Duration = Duration::from_millis(600);
 
-/// The floor of one stream.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Floor {
+/// The floor of one stream. `K` names talkers.
+#[derive(Clone, Copy, Debug)]
+pub struct Floor<K> {
     /// The talker and when it was last heard.
-    talker: Option<(u32, Instant)>,
+    talker: Option<(K, Instant)>,
+}
+
+impl<K> Default for Floor<K> {
+    fn default() -> Self {
+        Self { talker: None }
+    }
 }
 
 /// What becomes of sound that somebody sends.
@@ -21,8 +27,8 @@ pub enum Turn {
     Refused,
 }
 
-impl Floor {
-    pub fn speak(&mut self, talker: u32, now: Instant) -> Turn {
+impl<K: Copy + PartialEq> Floor<K> {
+    pub fn speak(&mut self, talker: K, now: Instant) -> Turn {
         let turn = match self.talker(now) {
             Some(other) if other != talker => return Turn::Refused,
             Some(_) => Turn::Goes,
@@ -33,13 +39,13 @@ impl Floor {
     }
 
     /// Who has the floor.
-    pub fn talker(&self, now: Instant) -> Option<u32> {
+    pub fn talker(&self, now: Instant) -> Option<K> {
         let (talker, heard) = self.talker?;
         (now.saturating_duration_since(heard) < SILENCE).then_some(talker)
     }
 
     /// Takes the floor from a talker that is gone.
-    pub fn leave(&mut self, talker: u32) {
+    pub fn leave(&mut self, talker: K) {
         self.talker.take_if(|(current, _)| *current == talker);
     }
 

@@ -12,44 +12,49 @@ const BITRATE: u64 = 20_000_000;
 /// Loss of which a peer shall send less, in 256ths: a tenth.
 const MUCH_LOSS: u64 = 25;
 
-/// What one m-line of a peer brings.
+/// What one m-line of a peer brings. `T` is how the owner names its tracks.
 #[derive(Debug)]
-pub struct Receiver {
+pub struct Receiver<T> {
     pub inbound: Inbound,
-    /// The track that its packets belong to, as the owner numbers them.
-    pub track: u32,
+    /// The track that its packets belong to.
+    pub track: T,
     pub wants_keyframe: bool,
     /// The peer's wall clock at the first sender report, and ours.
     epoch: Option<(u64, Instant)>,
 }
 
-impl Receiver {
-    pub fn new(inbound: Inbound, track: u32) -> Self {
+impl<T> Receiver<T> {
+    pub fn new(inbound: Inbound, track: T) -> Self {
         Self { inbound, track, wants_keyframe: false, epoch: None }
     }
 }
 
 /// What the packets of a peer were.
 #[derive(Debug)]
-pub struct Arrived {
-    pub track: u32,
+pub struct Arrived<T> {
+    pub track: T,
     pub packet: Option<Packet>,
     /// Nothing came on this track before.
     pub first: bool,
 }
 
-#[derive(Debug, Default)]
-pub struct Intake {
-    pub receivers: Vec<Receiver>,
+#[derive(Debug)]
+pub struct Intake<T> {
+    pub receivers: Vec<Receiver<T>>,
     /// Arrival times, for a peer that wants them.
     pub twcc: Option<twcc::Feedback>,
     /// Our SSRC in reports.
     pub ssrc: u32,
 }
 
-impl Intake {
+impl<T: Copy + PartialEq> Intake<T> {
+    /// Nothing is expected yet. `ssrc`: ours in reports.
+    pub fn new(ssrc: u32) -> Self {
+        Self { receivers: Vec::new(), twcc: None, ssrc }
+    }
+
     /// Takes a decrypted RTP packet; `None` if no m-line expects its payload type.
-    pub fn rtp(&mut self, now: Instant, header: &Header, packet: BytesMut) -> Option<Arrived> {
+    pub fn rtp(&mut self, now: Instant, header: &Header, packet: BytesMut) -> Option<Arrived<T>> {
         if let Some(twcc) = &mut self.twcc
             && let Some(value) = header.extension(&packet, twcc.extension)
         {
@@ -62,7 +67,7 @@ impl Intake {
 
     /// Takes a sender report. Answers for each track the moment at which its clock showed a timestamp: all tracks are
     /// tied to the peer's wall clock, whose distance to ours is taken once.
-    pub fn sender_report(&mut self, ssrc: u32, ntp: u64, rtp: u32, now: Instant) -> Vec<(u32, Instant, u32)> {
+    pub fn sender_report(&mut self, ssrc: u32, ntp: u64, rtp: u32, now: Instant) -> Vec<(T, Instant, u32)> {
         for receiver in &mut self.receivers {
             receiver.inbound.sender_report(ssrc, ntp, rtp, now);
         }
@@ -80,7 +85,7 @@ impl Intake {
     }
 
     /// Marks a track whose viewers need a keyframe; [`Self::feedback`] asks for it.
-    pub fn want_keyframe(&mut self, track: u32) {
+    pub fn want_keyframe(&mut self, track: T) {
         self.receivers.iter_mut().filter(|r| r.track == track).for_each(|r| r.wants_keyframe = true);
     }
 

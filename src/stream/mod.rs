@@ -4,6 +4,5 @@ pub mod floor;
 pub mod inbound;
 pub mod intake;
 pub mod outbound;
-pub mod relay;
 pub mod repeats;
 pub mod voice;

@@ -12,13 +12,11 @@ fn candidates(first: u8) -> Vec<String> {
 fn offer_with(engine: &mut Engine, candidates: &[String], now: Instant) -> Answer {
     let lines: String = candidates.iter().map(|line| format!("a={line}\r\n")).collect();
     let sdp = OFFER.replacen("a=ice-ufrag:", &format!("{lines}a=ice-ufrag:"), 1);
-    let (reply, mut answer) = oneshot::channel();
-    engine.on_offer(Offer { sdp: sdp.as_str().into(), ..offer("door", Intent::View) }, reply, now);
-    answer.try_recv().expect("answered at once").expect("accepted")
+    ask_at(engine, Offer { sdp: sdp.as_str().into(), ..offer("door", Intent::View) }, now).expect("accepted")
 }
 
 fn sent(engine: &Engine) -> u32 {
-    engine.peers.values().map(|peer| peer.session.ice().checks().0).sum()
+    engine.sessions.iter().map(|(_, peer)| peer.session.ice().checks().0).sum()
 }
 
 /// Lets the engine do what is due until then; answers the longest row of checks within 50 ms.
@@ -36,25 +34,25 @@ fn run(engine: &mut Engine, now: &mut Instant, time: Duration) -> u32 {
     most
 }
 
-#[tokio::test]
-async fn an_offer_with_many_addresses_that_never_speak_costs_a_hundred_checks_and_one_goes_out_at_once() {
+#[test]
+fn an_offer_with_many_addresses_that_never_speak_costs_a_hundred_checks_and_one_goes_out_at_once() {
     let mut engine = engine("{door: }");
     let mut now = Instant::now();
     offer_with(&mut engine, &candidates(1), now);
     engine.tick(now);
     assert_eq!(sent(&engine), 1, "the first waits for nothing");
     assert!(run(&mut engine, &mut now, Duration::from_secs(14)) <= 2, "one in 50 ms");
-    let peer = engine.peers.values().next().unwrap();
+    let (key, peer) = engine.sessions.iter().next().unwrap();
     let counts: Vec<u32> = peer.session.ice().pairs().map(|pair| pair.tally.checks).collect();
     assert_eq!(counts.len(), 32);
     assert!(counts.iter().all(|count| (2..=7).contains(count)), "each has its turn {counts:?}");
     let mut bytes = Vec::new();
-    engine.peers.values_mut().next().unwrap().session.ice_mut().check_again(now, &mut bytes);
+    engine.sessions.get_mut(key).unwrap().session.ice_mut().check_again(now, &mut bytes);
     assert!(sent(&engine) <= MOST && bytes[0].bytes.len() <= 128, "{} of {}", sent(&engine), bytes[0].bytes.len());
 }
 
-#[tokio::test]
-async fn a_session_that_restarts_all_the_time_checks_no_more_addresses_than_another() {
+#[test]
+fn a_session_that_restarts_all_the_time_checks_no_more_addresses_than_another() {
     let mut engine = engine("{door: }");
     let mut now = Instant::now();
     let answer = offer_with(&mut engine, &candidates(1), now);
@@ -67,31 +65,35 @@ async fn a_session_that_restarts_all_the_time_checks_no_more_addresses_than_anot
         let first = engine.on_trickle(&answer.id, restart(format!("first{second}")), now);
         assert!(matches!(first, Ok(Trickled::Restarted { .. })), "{second}");
         run(&mut engine, &mut now, Duration::from_millis(500));
-        let generation = engine.peer_by_id(&answer.id).unwrap().generation;
+        let generation = engine.sessions.by_id(&answer.id).unwrap().generation;
         let error = engine.on_trickle(&answer.id, restart(format!("second{second}")), now).unwrap_err();
         assert_eq!((error.kind, error.message.contains("a second")), (ErrorKind::Full, true));
-        assert_eq!(engine.peer_by_id(&answer.id).unwrap().generation, generation, "what is refused changes nothing");
+        assert_eq!(
+            engine.sessions.by_id(&answer.id).unwrap().generation,
+            generation,
+            "what is refused changes nothing"
+        );
         run(&mut engine, &mut now, Duration::from_millis(500));
     }
     assert!(sent(&engine) <= MOST, "{}", sent(&engine));
 }
 
-#[tokio::test]
-async fn many_sessions_share_one_budget_of_checks_to_strangers() {
+#[test]
+fn many_sessions_share_one_budget_of_checks_to_strangers() {
     let mut engine = engine("{door: }");
     let mut now = Instant::now();
-    engine.max_sessions = 24;
+    engine.sessions.set_max(24);
     for first in 1..=24 {
         offer_with(&mut engine, &candidates(first), now);
     }
     run(&mut engine, &mut now, Duration::from_secs(3));
     assert!((200..=64 + 300).contains(&sent(&engine)), "{}", sent(&engine));
-    let ices = engine.peers.values().map(|peer| peer.session.ice());
+    let ices = engine.sessions.iter().map(|(_, peer)| peer.session.ice());
     assert!(ices.into_iter().all(|ice| ice.checks().0 > 2), "each session has its turn");
 }
 
-#[tokio::test]
-async fn a_check_that_claims_an_address_brings_it_one_check_at_once_and_few_later() {
+#[test]
+fn a_check_that_claims_an_address_brings_it_one_check_at_once_and_few_later() {
     let mut engine = engine("{door: }");
     let mut client = client::Client::offer(&mut engine, Intent::View, None);
     let mut now = Instant::now();

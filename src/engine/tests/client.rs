@@ -1,26 +1,51 @@
-//! A peer of the engine in a test. What it sends is handed over with the source address that the test chooses; what the
-//! engine sends comes back through a socket on loopback.
+//! A peer of the engine in a test. What it sends is handed over with the source address that the test chooses.
 use super::*;
+use crate::engine::io::{SendError, ToServer, Transport};
 use crate::rtc::ice::{Credentials, UDP_PRIORITY};
-use crate::rtc::route::{Route, Socket};
 use crate::rtc::sdp::{self, Setup};
-use crate::rtc::session::{Identity, PeerTransport, Session, State};
-use std::net::{SocketAddr, UdpSocket};
+use crate::rtc::session::{PeerTransport, Session, State};
+use std::net::SocketAddr;
 
 const PUBLISHER: &str = include_str!("../../../tests/captures/chromium_publisher.sdp");
 
 pub struct Client {
     pub session: Session,
-    pub key: u32,
+    pub key: PeerKey,
     pub id: String,
-    socket: Arc<UdpSocket>,
-    engine: SocketAddr,
+    address: SocketAddr,
+}
+
+/// What the engine sends.
+#[derive(Default)]
+struct Sent(Vec<(SocketAddr, Vec<u8>)>);
+
+impl Transport for Sent {
+    fn send(&mut self, route: &Route, bytes: &[u8], segment: usize) -> Result<(), SendError> {
+        self.0.extend(bytes.chunks(segment).map(|datagram| (route.remote, datagram.to_vec())));
+        Ok(())
+    }
+
+    fn max_segments(&self, _: Socket) -> usize {
+        1
+    }
+
+    fn is_clear(&self, _: u32) -> bool {
+        true
+    }
+
+    fn keep(&mut self, _: u32) {}
+
+    fn close(&mut self, _: u32) {}
+
+    fn send_to_server(&mut self, _: u32, _: ToServer<'_>) -> Result<(), SendError> {
+        Ok(())
+    }
 }
 
 impl Client {
-    /// Offers a session. `socket`: one of another client, to share its address; a peer without one has its own.
-    pub fn offer(engine: &mut Engine, intent: Intent, socket: Option<Arc<UdpSocket>>) -> Self {
-        let identity = Identity::generate().unwrap();
+    /// Offers a session. `address`: one of another client, to share it; a peer without one has its own.
+    pub fn offer(engine: &mut Engine, intent: Intent, address: Option<SocketAddr>) -> Self {
+        let identity = Identity::generate(CryptoCost::AesInstructions).unwrap();
         let local = identity.credentials().unwrap();
         let capture = if intent == Intent::Publish { PUBLISHER } else { OFFER };
         let sdp: String = capture
@@ -33,55 +58,47 @@ impl Client {
                 _ => format!("{line}\r\n"),
             })
             .collect();
-        let (reply, mut answer) = oneshot::channel();
-        engine.on_offer(Offer { sdp: sdp.as_str().into(), ..super::offer("door", intent) }, reply, Instant::now());
-        let answer = answer.try_recv().expect("answered at once").expect("accepted");
+        let answer = ask(engine, Offer { sdp: sdp.as_str().into(), ..super::offer("door", intent) }).expect("accepted");
         let remote = sdp::parse(&answer.sdp).unwrap();
-        let socket = socket.unwrap_or_else(|| Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()));
-        socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         let transport = PeerTransport {
             credentials: Credentials { ufrag: remote.ufrag, pwd: remote.pwd },
             fingerprints: remote.fingerprints,
         };
         let active = remote.setup == Some(Setup::Passive);
         let mut session = Session::new(&identity, Instant::now(), true, active, 1, local, transport);
-        let engine_at = engine.wire.udp(0).unwrap().local;
-        session.ice_mut().add_remote(Instant::now(), Socket::Udp(0), engine_at, UDP_PRIORITY);
-        Self { session, key: engine.by_id[&answer.id], id: answer.id, socket, engine: engine_at }
+        session.ice_mut().add_remote(Instant::now(), Socket::Udp(0), RELAY.parse().unwrap(), UDP_PRIORITY);
+        let key = super::key(engine, &answer);
+        let own = SocketAddr::from(([127, 0, 0, 1], 10_000 + key.number() as u16));
+        Self { session, key, id: answer.id, address: address.unwrap_or(own) }
     }
 
-    pub async fn connected(engine: &mut Engine, intent: Intent) -> Self {
+    pub fn connected(engine: &mut Engine, intent: Intent) -> Self {
         let mut client = Self::offer(engine, intent, None);
-        client.connect(engine).await;
+        client.connect(engine);
         client
     }
 
-    pub fn socket(&self) -> Option<Arc<UdpSocket>> {
-        Some(self.socket.clone())
-    }
-
     pub fn address(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap()
+        self.address
     }
 
-    pub async fn connect(&mut self, engine: &mut Engine) {
-        let give_up = Instant::now() + Duration::from_secs(10);
-        let is_connected = |engine: &Engine, key| engine.peers.get(&key).is_some_and(|peer| peer.connected.is_some());
+    pub fn connect(&mut self, engine: &mut Engine) {
+        let mut now = Instant::now();
+        let give_up = now + Duration::from_secs(10);
+        let is_connected = |engine: &Engine, key| engine.sessions.get(key).is_some_and(|peer| peer.connected.is_some());
         while self.session.state() != State::Connected || !is_connected(engine, self.key) {
-            assert!(Instant::now() < give_up, "no connection within 10 s");
-            // the runtime learns that the engine's socket takes datagrams
-            tokio::task::yield_now().await;
-            let now = Instant::now();
-            let mut out = Vec::new();
+            assert!(now < give_up, "no connection within 10 s");
+            let (mut out, mut sent) = (Vec::new(), Sent::default());
             self.session.tick(now, &mut out, &mut Vec::new());
             engine.tick(now);
-            let mut bytes = [0; 2048];
-            while let Ok((len, _)) = self.socket.recv_from(&mut bytes) {
-                self.session.handle(Instant::now(), from(self.engine), &bytes[..len], &mut out, &mut Vec::new());
+            engine.transmit(now, &mut sent);
+            for (_, bytes) in sent.0.into_iter().filter(|(to, _)| *to == self.address) {
+                self.session.handle(now, from(RELAY.parse().unwrap()), &bytes, &mut out, &mut Vec::new());
             }
             for datagram in out {
-                engine.on_datagram(Instant::now(), from(self.address()), &datagram.bytes);
+                engine.on_datagram(from(self.address), &datagram.bytes, now);
             }
+            now += Duration::from_millis(1);
         }
     }
 
@@ -89,12 +106,12 @@ impl Client {
     pub fn check_from(&mut self, engine: &mut Engine, address: SocketAddr) {
         let mut out = Vec::new();
         self.session.ice_mut().check_again(Instant::now(), &mut out);
-        engine.on_datagram(Instant::now(), from(address), &out[0].bytes);
+        engine.on_datagram(from(address), &out[0].bytes, Instant::now());
     }
 
     /// A packet of what it publishes.
     pub fn publish(&mut self, engine: &mut Engine, seq: u16) {
-        let receiver = &engine.peers[&self.key].intake.receivers[0].inbound;
+        let receiver = &engine.sessions.get(self.key).unwrap().intake.receivers[0].inbound;
         let payload_type = (0..128).find(|number| receiver.takes(*number)).unwrap();
         // the stream that its offer named
         let ssrc = receiver.ssrc().unwrap_or(9);
@@ -102,12 +119,13 @@ impl Client {
         crate::rtc::srtp::write_header(&mut packet, true, payload_type, seq, 8, ssrc);
         packet.extend_from_slice(b"sound");
         self.session.sender().unwrap().1.protect(&mut packet, 0, ssrc, seq.into()).unwrap();
-        engine.on_datagram(Instant::now(), from(self.address()), &packet);
+        engine.on_datagram(from(self.address), &packet, Instant::now());
     }
 
     /// Packets that arrived of what it publishes.
     pub fn arrived(&self, engine: &Engine) -> u64 {
-        engine.peers[&self.key].intake.receivers.iter().map(|receiver| receiver.inbound.packets()).sum()
+        let peer = engine.sessions.get(self.key).unwrap();
+        peer.intake.receivers.iter().map(|receiver| receiver.inbound.packets()).sum()
     }
 }
 

@@ -12,7 +12,15 @@ use crate::gather::policy::wildcard;
 use crate::rtc::ice::RELAY_PRIORITY;
 use std::net::SocketAddr;
 
-pub use allocation::Outcome;
+pub use allocation::{Allocation, Outcome};
+
+/// What comes from a server.
+#[derive(Debug)]
+pub enum FromServer {
+    Message(Vec<u8>),
+    /// The way to it is over, or never came about: why. A UDP socket never says so.
+    Closed(String),
+}
 
 /// The candidate of an address on a server (RFC 8839 section 5.1), without `a=`. The related address says nothing of our
 /// network.

@@ -9,8 +9,9 @@ mod whep;
 use super::limits::Limits;
 use super::{Front, Services};
 use crate::config::Api;
-use crate::source::public_url;
-use crate::stream::relay::{Answer, Command, Error, ErrorKind, Relay, Trickled};
+use crate::config::secrets::public_url;
+use crate::driver::handle::EngineHandle;
+use crate::engine::api::{Answer, Command, Error, ErrorKind, Trickled};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -92,7 +93,7 @@ pub async fn world() -> World {
 }
 
 pub async fn world_with(limits: Limits, api: Api, services: Services) -> World {
-    let (relay, commands) = Relay::new();
+    let (relay, commands) = EngineHandle::new();
     let asked = Arc::new(Mutex::new(Vec::new()));
     tokio::spawn(engine(commands, asked.clone()));
     let api = Api { listen: "127.0.0.1:0".into(), ..api };
@@ -159,10 +160,9 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 });
                 reply.send(Ok(answer)).ok();
             }
-            Command::Turns { reply, .. } => {
-                let (turns, receiver) = mpsc::channel(2);
-                reply.send(Ok(receiver)).ok();
-                turns.try_send(false).and_then(|()| turns.try_send(true)).unwrap();
+            Command::Talk { mut events, reply, .. } => {
+                reply.send(Ok(())).ok();
+                assert!(events.tell(false) && events.tell(true));
             }
             Command::Trickle { id, trickle, reply } => {
                 note(format!("trickle {}", trickle.candidates.len()));
@@ -214,7 +214,9 @@ async fn engine(mut commands: mpsc::Receiver<Command>, asked: Arc<Mutex<Vec<Stri
                 let known = json!({"state": "connected"});
                 reply.send(if id == ID { Ok(known) } else { Err(unknown("session")) }).ok();
             }
-            Command::Doctor { clock, reply } => drop(reply.send(Ok(json!({"findings": 1, "clock": clock})))),
+            Command::Doctor { asker_clock_s, reply, .. } => {
+                drop(reply.send(Ok(json!({"findings": 1, "clock": asker_clock_s}))));
+            }
             Command::Pulse { reply } => drop(reply.send(Ok(None))),
             Command::Status { reply } => {
                 reply.send(Ok(json!({"sessions": 0}))).ok();

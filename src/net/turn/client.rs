@@ -1,7 +1,8 @@
 //! An allocation and the way to its server in one hand, for whoever turns a loop: feed it what comes from the server and
 //! [`Client::tick`] it when it is due; what it has to say leaves by itself.
-use super::link::{Input, Inputs, Link};
+use super::link::{Inputs, Link};
 use crate::gather::ice_servers::{Login, Uri};
+use crate::gather::turn::FromServer;
 use crate::gather::turn::allocation::{Allocation, Outcome};
 use crate::rtc::digest::Digest;
 use std::io;
@@ -54,10 +55,10 @@ impl Client {
     }
 
     /// Takes what came from the server.
-    pub fn handle<'a>(&mut self, now: Instant, input: &'a Input) -> Outcome<'a> {
+    pub fn handle<'a>(&mut self, now: Instant, input: &'a FromServer) -> Outcome<'a> {
         let outcome = match input {
-            Input::Message(bytes) => self.allocation.handle(now, bytes),
-            Input::Closed(error) => {
+            FromServer::Message(bytes) => self.allocation.handle(now, bytes),
+            FromServer::Closed(error) => {
                 self.allocation.lose(error);
                 Outcome::Taken
             }

@@ -2,6 +2,7 @@
 //! its own opens, reads and writes. Nobody waits for it: what it can't take now is refused.
 use crate::config::ice_uri::{Kind, Transport, Uri};
 use crate::gather::policy::wildcard;
+use crate::gather::turn::FromServer;
 use crate::gather::turn::framing::{MAX_MESSAGE, Splitter, padded};
 use crate::net::connect::Connection;
 use crate::net::tls::{self, Trust};
@@ -31,16 +32,8 @@ const UNSENT: u32 = 64 << 10;
 /// A UDP socket that reports an error is asked again after this time.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// What comes from the server.
-#[derive(Debug)]
-pub enum Input {
-    Message(Vec<u8>),
-    /// The connection is over, or never came about: why. A UDP socket never says so.
-    Closed(String),
-}
-
 /// Where it goes, with the number that was given to the link.
-pub type Inputs = mpsc::Sender<(u32, Input)>;
+pub type Inputs = mpsc::Sender<(u32, FromServer)>;
 
 pub struct Link {
     way: Way,
@@ -77,7 +70,7 @@ impl Link {
                 let task = tokio::spawn(async move {
                     let Err(error) = converse(&server, &addresses, from, queue, number, &inputs).await;
                     // Fails only where nobody wants to know any more.
-                    let _ = inputs.send((number, Input::Closed(error))).await;
+                    let _ = inputs.send((number, FromServer::Closed(error))).await;
                 });
                 Ok(Self { way: Way::Stream(messages), task: task.abort_handle() })
             }
@@ -134,7 +127,7 @@ async fn receive(socket: Arc<UdpSocket>, number: u32, inputs: Inputs) {
     loop {
         match socket.recv(&mut buffer).await {
             Ok(length) => {
-                if inputs.send((number, Input::Message(buffer[..length].to_vec()))).await.is_err() {
+                if inputs.send((number, FromServer::Message(buffer[..length].to_vec()))).await.is_err() {
                     return;
                 }
             }
@@ -202,7 +195,7 @@ async fn exchange(stream: Connection, mut queue: mpsc::Receiver<Vec<u8>>, number
             }
             while let Some(message) = splitter.next().map_err(|foreign| foreign.to_string())? {
                 inputs
-                    .send((number, Input::Message(message)))
+                    .send((number, FromServer::Message(message)))
                     .await
                     .map_err(|_| "nobody listens any more".to_owned())?;
             }
@@ -236,14 +229,14 @@ mod tests {
     use crate::gather::turn::framing::padded;
     use tokio::net::TcpListener;
 
-    fn link(listener: &TcpListener) -> (Link, mpsc::Receiver<(u32, Input)>) {
+    fn link(listener: &TcpListener) -> (Link, mpsc::Receiver<(u32, FromServer)>) {
         let (sender, inputs) = mpsc::channel(8);
         let address = listener.local_addr().unwrap();
         let uri = Uri::parse(&format!("turn:{address}?transport=tcp")).unwrap();
         (Link::open(&uri, &[address], None, 7, sender).unwrap(), inputs)
     }
 
-    async fn next(inputs: &mut mpsc::Receiver<(u32, Input)>) -> Input {
+    async fn next(inputs: &mut mpsc::Receiver<(u32, FromServer)>) -> FromServer {
         timeout(Duration::from_secs(15), inputs.recv())
             .await
             .unwrap()
@@ -262,9 +255,9 @@ mod tests {
         stream.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"\x40\0\0\x05hello\0\0\0");
         stream.write_all(&padded(b"\x40\0\0\x01a")).await.unwrap();
-        assert!(matches!(next(&mut inputs).await, Input::Message(message) if message == b"\x40\0\0\x01a"));
+        assert!(matches!(next(&mut inputs).await, FromServer::Message(message) if message == b"\x40\0\0\x01a"));
         drop(stream);
-        assert!(matches!(next(&mut inputs).await, Input::Closed(why) if why == "the server ended the connection"));
+        assert!(matches!(next(&mut inputs).await, FromServer::Closed(why) if why == "the server ended the connection"));
     }
 
     #[tokio::test]
@@ -299,13 +292,13 @@ mod tests {
         let (_link, mut inputs) = link(&listener);
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"220 mail.example.org ESMTP\r\n").await.unwrap();
-        assert!(matches!(next(&mut inputs).await, Input::Closed(why) if why.contains("does not speak TURN")));
+        assert!(matches!(next(&mut inputs).await, FromServer::Closed(why) if why.contains("does not speak TURN")));
         let address = listener.local_addr().unwrap();
         drop((listener, stream));
         let (sender, mut inputs) = mpsc::channel(8);
         let uri = Uri::parse(&format!("turn:{address}?transport=tcp")).unwrap();
         let _link = Link::open(&uri, &[address], None, 7, sender).unwrap();
-        let Input::Closed(why) = next(&mut inputs).await else { panic!("a message of nobody") };
+        let FromServer::Closed(why) = next(&mut inputs).await else { panic!("a message of nobody") };
         assert!(why.starts_with(&format!("no connection to {address}: ")), "{why}");
     }
 }

@@ -2,6 +2,6 @@
 mod client;
 mod link;
 
-pub use crate::gather::turn::{Outcome, candidate};
+pub use crate::gather::turn::{FromServer, Outcome, candidate};
 pub use client::{Client, Server};
-pub use link::{Input, Inputs};
+pub use link::{Inputs, Link};

@@ -84,7 +84,7 @@ impl std::error::Error for Mismatch {}
 fn list(codecs: &[Codec]) -> String {
     let mut names: Vec<String> = Vec::new();
     for codec in codecs {
-        let kind = if codec.kind() == Kind::Video { "video" } else { "audio" };
+        let kind = codec.kind();
         let name = format!("{kind}:{}", codec.sdp_name().to_ascii_uppercase());
         if !names.contains(&name) {
             names.push(name);

@@ -1,5 +1,5 @@
 //! The DTLS part of a session: when the handshake begins and with which SRTP profiles, its repeats, and the keys that it ends with.
-use super::{Processor, Reason, Session, State, keys::Keys};
+use super::{Reason, Session, State, keys::Keys};
 use crate::rtc::dtls::hello::offered_profiles;
 use crate::rtc::route::Datagram;
 use crate::rtc::session::Event;
@@ -35,7 +35,7 @@ impl Session {
     pub(super) fn begin_handshake(&mut self, now: Instant, out: &mut Vec<Datagram>, events: &mut Vec<Event>) {
         let offered = self.filter.client_hello().map(offered_profiles);
         if let Some(terms) = self.terms.take_if(|terms| terms.active || offered.is_some()) {
-            let (active, processor) = (terms.active, Processor::this());
+            let (active, processor) = (terms.active, terms.cost);
             let profiles = offered.map_or_else(|| processor.proposal().to_vec(), |offered| processor.choice(&offered));
             let begun = terms.config(profiles).map(Arc::new).and_then(|config| {
                 if active {

@@ -1,5 +1,6 @@
 //! Who we are to peers: the certificate, and the DTLS settings that go with it.
 use super::handshake::DTLS_FIRST_RETRY;
+use super::profiles::CryptoCost;
 use crate::rtc::ice::Credentials;
 use crate::rtc::sdp::{Fingerprint, Hash};
 use rtc_crypto::{CryptoError, RTCCryptoProvider};
@@ -24,16 +25,20 @@ pub struct Identity {
     pub provider: Arc<dyn RTCCryptoProvider>,
     certificate: Certificate,
     pub fingerprint: Fingerprint,
+    /// Decides about DTLS roles and SRTP profiles.
+    pub crypto_cost: CryptoCost,
 }
 
 impl Identity {
-    pub fn generate() -> Result<Self, String> {
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn generate(crypto_cost: CryptoCost) -> Result<Self, String> {
         let provider = rtc_crypto::default_provider().map_err(|e| e.to_string())?;
         let certificate = Certificate::generate_self_signed(vec!["porthole".to_owned()], provider.crypto())
             .map_err(|e| e.to_string())?;
         let der = certificate.certificate.first().ok_or("the certificate is empty")?;
         let fingerprint = Fingerprint::of(Hash::Sha256, der.as_ref());
-        Ok(Self { provider, certificate, fingerprint })
+        Ok(Self { provider, certificate, fingerprint, crypto_cost })
     }
 
     /// New credentials for one session.
@@ -72,15 +77,17 @@ pub(super) struct Terms {
     expected: Vec<Fingerprint>,
     /// Are we the DTLS client?
     pub active: bool,
+    pub cost: CryptoCost,
 }
 
 impl Terms {
     pub fn new(identity: &Identity, active: bool, expected: Vec<Fingerprint>) -> Self {
-        Self { provider: identity.provider.clone(), certificate: identity.certificate.clone(), expected, active }
+        let (provider, certificate) = (identity.provider.clone(), identity.certificate.clone());
+        Self { provider, certificate, expected, active, cost: identity.crypto_cost }
     }
 
     pub fn config(self, profiles: Vec<SrtpProtectionProfile>) -> Result<HandshakeConfig, String> {
-        let Self { provider, certificate, expected, active } = self;
+        let Self { provider, certificate, expected, active, .. } = self;
         let verify = move |chain: &[Vec<u8>], _: &[_]| {
             let certificate = chain.first().ok_or(RtcError::ErrNonCertificate)?;
             let matches = expected.iter().any(|known| *known == Fingerprint::of(known.hash, certificate));

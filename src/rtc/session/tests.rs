@@ -32,11 +32,14 @@ impl Pair {
 
     /// `a`'s certificate is told by this hash, and besides by one of another certificate.
     fn with(hash: Hash, wrong_fingerprint: bool, a_active: bool) -> Pair {
-        let (ia, ib) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let (ia, ib) = (
+            Identity::generate(CryptoCost::AesInstructions).unwrap(),
+            Identity::generate(CryptoCost::AesInstructions).unwrap(),
+        );
         let now = Instant::now();
         let (ca, cb) = (credentials("aaaa"), credentials("bbbb"));
         let mut to_a = PeerTransport { credentials: ca.clone(), ..digest(&ia) };
-        let other = Identity::generate().unwrap().fingerprint_with(hash);
+        let other = Identity::generate(CryptoCost::AesInstructions).unwrap().fingerprint_with(hash);
         to_a.fingerprints = vec![other, ia.fingerprint_with(hash)];
         let to_b = PeerTransport { credentials: cb.clone(), ..digest(&ib) };
         if wrong_fingerprint {

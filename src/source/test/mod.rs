@@ -12,7 +12,8 @@ mod tone;
 pub use camera::TestCamera;
 pub use options::TestOptions;
 
-use super::{Closed, Sink, SourceEvent, SourceRequest};
+use super::{Closed, Sink};
+use crate::engine::source::{SourceEvent, SourceRequest};
 use crate::media::codec::Codec;
 use crate::media::packet::Packet;
 use crate::media::packetise::H264Packetiser;
@@ -124,8 +125,8 @@ impl Audio {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ProducerId;
     use super::*;
+    use crate::engine::source::ProducerId;
 
     struct Filming {
         events: mpsc::Receiver<(ProducerId, SourceEvent)>,

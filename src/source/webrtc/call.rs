@@ -62,7 +62,7 @@ pub struct Call {
     layer: Option<String>,
     sections: Vec<Section>,
     session: Option<Session>,
-    intake: Intake,
+    intake: Intake<usize>,
     backchannel: Option<Backchannel>,
     /// First sequence number and timestamp of what we say.
     numbers: (u16, u32),
@@ -98,7 +98,7 @@ impl Call {
             local,
             session_id: u64::from(number(0)) << 30 | u64::from(number(4)) >> 2,
             fingerprint: identity.fingerprint.to_string(),
-            intake: Intake { ssrc: number(8).max(1), ..Intake::default() },
+            intake: Intake::new(number(8).max(1)),
             backchannel: None,
             numbers: (number(12) as u16, number(16)),
             identity,
@@ -168,7 +168,7 @@ impl Call {
     }
 
     pub fn want_keyframe(&mut self, track: usize, now: Instant) {
-        self.intake.want_keyframe(track as u32);
+        self.intake.want_keyframe(track);
         self.feedback(now);
     }
 

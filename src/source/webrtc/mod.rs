@@ -10,7 +10,8 @@ mod sockets;
 pub mod url;
 mod ways;
 
-use super::{Closed, Progress, Sink, SourceEvent, SourceRequest, Surroundings};
+use super::{Closed, Sink, Surroundings};
+use crate::engine::source::{Progress, SourceError, SourceEvent, SourceRequest};
 use crate::gather::policy::{Doors, Policy};
 use crate::gather::scope::Scope;
 use crate::net::connect::{self, Connection, Place};
@@ -70,14 +71,14 @@ pub async fn run(
     surroundings: Surroundings,
     sink: Sink,
     mut requests: mpsc::Receiver<SourceRequest>,
-) -> String {
+) -> SourceError {
     let begun = Instant::now();
     for problem in &target.problems {
         log::warn!(target: "webrtc", "#ice_servers of {}: {problem}", target.place.authority());
     }
     let way = tokio::select! {
         way = timeout(SIGNALLING, connect::way(&target.place)) => way.ok().flatten(),
-        _ = closed(&mut requests) => return given_up(),
+        _ = closed(&mut requests) => return given_up().into(),
     };
     let towards = way.map(|(ours, _)| ours);
     let doors = match &surroundings.filters {
@@ -90,7 +91,7 @@ pub async fn run(
     });
     let (sockets, call) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return error,
+        Err(error) => return error.into(),
     };
     let digest = Digest::new(surroundings.identity.provider.clone());
     let mut line = Line {
@@ -119,7 +120,7 @@ pub async fn run(
         why = line.ways.explain(why);
     }
     line.hang_up().await;
-    why
+    why.into()
 }
 
 /// Waits until the relay gives the source up.

@@ -5,7 +5,7 @@ use super::url::IceServer;
 use crate::gather::ice_servers::{Kind, MAX_SERVERS};
 use crate::gather::scope::Scope;
 use crate::net::resolve;
-use crate::net::turn::{self, Client, Input, Inputs, Outcome, Server};
+use crate::net::turn::{self, Client, FromServer, Inputs, Outcome, Server};
 use crate::rtc::digest::Digest;
 use crate::rtc::route::{Route, Socket};
 use std::future::pending;
@@ -30,7 +30,7 @@ pub type Resolved = (usize, Result<Vec<SocketAddr>, String>);
 /// What happened: a name was looked up, or a server said something.
 pub enum Come {
     Resolved(Resolved),
-    Received(u32, Input),
+    Received(u32, FromServer),
 }
 
 /// A server that was asked.
@@ -61,7 +61,7 @@ pub struct Relayed {
     direct_since: Option<Instant>,
     /// What servers said that gave nothing: URI and reason.
     errors: Vec<(String, String)>,
-    inputs: (Inputs, mpsc::Receiver<(u32, Input)>),
+    inputs: (Inputs, mpsc::Receiver<(u32, FromServer)>),
 }
 
 impl Relayed {
@@ -174,7 +174,7 @@ impl Relayed {
     }
 
     /// Takes what a server sent: media and checks go to the call, an address to be told does too.
-    fn take(&mut self, number: u32, input: &Input, call: &mut Call, now: Instant) {
+    fn take(&mut self, number: u32, input: &FromServer, call: &mut Call, now: Instant) {
         let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) else { return };
         let before = attempt.client.allocation().relayed();
         if let Outcome::Data(remote, data) = attempt.client.handle(now, input) {

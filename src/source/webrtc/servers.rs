@@ -110,9 +110,14 @@ mod tests {
     }
 
     fn described(now: Instant) -> Call {
-        let identity = Arc::new(Identity::generate().unwrap());
+        let identity = Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap());
         let mut call = Call::new(identity, [Some(Socket::Udp(0)), None], now).unwrap();
-        let mut other = Call::new(Arc::new(Identity::generate().unwrap()), [Some(Socket::Udp(0)), None], now).unwrap();
+        let mut other = Call::new(
+            Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap()),
+            [Some(Socket::Udp(0)), None],
+            now,
+        )
+        .unwrap();
         let media = crate::rtc::offer::OfferedMedia::new(
             crate::media::codec::Kind::Video,
             crate::rtc::sdp::Direction::SendOnly,
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn a_camera_nearby_is_called_without_the_relays_own_until_no_way_led_to_it() {
         let now = Instant::now();
-        let identity = Arc::new(Identity::generate().unwrap());
+        let identity = Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap());
         let silent = Call::new(identity, [Some(Socket::Udp(0)), None], now).unwrap();
         let call = described(now);
         for way in [NEAR, None] {

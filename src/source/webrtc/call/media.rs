@@ -1,13 +1,13 @@
 //! Media of a call: what the camera turns out to send, m-line by m-line, and what it is let play.
 use super::{Call, Event};
+use crate::engine::source::Sound;
 use crate::media::codec::{Codec, Kind};
 use crate::media::track::TrackInfo;
 use crate::rtc::route::Datagram;
 use crate::rtc::rtcp;
 use crate::rtc::sdp::{RemoteCodec, parameter};
 use crate::rtc::session::Session;
-use crate::rtc::srtp::{HEADER, write_header};
-use crate::source::Sound;
+use crate::rtc::srtp::{HEADER, RtpHeader};
 use crate::stream::choice::Wanted;
 use crate::stream::inbound::{Agreed, Header, Inbound};
 use crate::stream::intake::{Arrived, Receiver};
@@ -48,7 +48,6 @@ impl Call {
             return;
         };
         self.last_media = Some(now);
-        let track = track as usize;
         let video = self.sections.get(track).is_some_and(|section| section.kind == Kind::Video);
         if first && video && !packet.keyframe {
             // We came in the middle of a group of pictures.
@@ -68,7 +67,7 @@ impl Call {
 
     /// An answer may leave the camera a choice of codecs: its first packet tells which it is.
     fn pin(&mut self, header: &Header) {
-        let known = |receiver: &Receiver| receiver.inbound.takes(header.payload_type);
+        let known = |receiver: &Receiver<usize>| receiver.inbound.takes(header.payload_type);
         if self.intake.receivers.iter().any(known) {
             return;
         }
@@ -88,8 +87,8 @@ impl Call {
             nack: codec.nack,
         };
         section.sends = Some(codec);
-        self.intake.receivers.retain(|receiver| receiver.track != track as u32);
-        self.intake.receivers.push(Receiver::new(Inbound::new(agreed), track as u32));
+        self.intake.receivers.retain(|receiver| receiver.track != track);
+        self.intake.receivers.push(Receiver::new(Inbound::new(agreed), track));
         if other {
             self.announce();
         }
@@ -119,11 +118,7 @@ impl Call {
         });
         if self.announced {
             let ties = ties.into_iter();
-            self.events.extend(ties.map(|(track, at, timestamp)| Event::Clock {
-                track: track as usize,
-                at,
-                timestamp,
-            }));
+            self.events.extend(ties.map(|(track, at, timestamp)| Event::Clock { track, at, timestamp }));
         }
     }
 
@@ -136,9 +131,14 @@ impl Call {
         *rate = sound.codec.clock_rate();
         let Some(spoken) = voice.number(sound.talker, sound.timestamp, *rate, sound.payload.len(), now) else { return };
         let mut bytes = Vec::with_capacity(HEADER + sound.payload.len() + protect.tag_len());
-        write_header(&mut bytes, spoken.marker, codec.payload_type, spoken.seq as u16, spoken.timestamp, voice.ssrc);
-        bytes.extend_from_slice(&sound.payload);
-        if protect.protect(&mut bytes, 0, voice.ssrc, spoken.seq).is_ok() {
+        let header = RtpHeader {
+            marker: spoken.marker,
+            payload_type: codec.payload_type,
+            seq: spoken.seq,
+            timestamp: spoken.timestamp,
+            ssrc: voice.ssrc,
+        };
+        if protect.write_packet(&mut bytes, &header, (&[], &sound.payload)).is_ok() {
             self.out.push(Datagram { route, bytes });
         }
     }

@@ -23,7 +23,7 @@ impl Wire {
     /// `change`: of the camera's answer.
     fn answered(medias: Vec<OfferedMedia>, change: impl FnOnce(String) -> String) -> Self {
         let now = Instant::now();
-        let identity = || Arc::new(Identity::generate().unwrap());
+        let identity = || Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap());
         let call = || Call::new(identity(), [Some(Socket::Udp(0)), None], now).unwrap();
         let (mut relay, mut camera) = (call(), call());
         let candidate = |port| [format!("candidate:1 1 udp 2130706431 192.0.2.1 {port} typ host")];
@@ -136,7 +136,7 @@ fn a_camera_that_is_connected_and_silent_is_lost_after_ten_seconds() {
 #[test]
 fn a_camera_that_never_answers_or_cannot_be_reached_is_given_up() {
     let now = Instant::now();
-    let identity = Arc::new(Identity::generate().unwrap());
+    let identity = Arc::new(Identity::generate(crate::rtc::session::CryptoCost::AesInstructions).unwrap());
     let mut call = Call::new(identity, [Some(Socket::Udp(0)), None], now).unwrap();
     call.offer(video(), None, &[]);
     assert_eq!((call.deadline(), call.state()), (Some(now + SIGNALLING), "signalling"));
