@@ -1,67 +1,30 @@
 //! The front: HTTP and WebSocket in go2rtc's dialect, WHIP and WHEP, the pages. It runs on a runtime of its own and
 //! talks to the engine through [`Relay`] only.
-//!
-//! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
-//! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
-//! it has no bounds: nothing but the gate listens.
-mod authority;
-mod base;
-mod certificate;
+pub mod api;
 pub mod checks;
-mod chunked;
-mod connection;
-mod cors;
-mod dialect;
-mod effects;
-mod errors;
-mod exchange;
-mod gate;
-mod head;
-mod info;
-mod limits;
-mod listen;
-mod outbox;
 mod pages;
-mod passing;
-mod peers;
-mod percent;
-mod policy;
-mod punycode;
-mod render;
-mod request;
-mod response;
-mod routes;
-mod session;
-#[cfg_attr(not(feature = "shares"), path = "share_absent.rs")]
-mod share;
-mod slots;
-mod socket;
-mod streams;
+mod server;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
-mod tls;
-mod transport;
-pub mod trickle;
-mod webrtc;
 
 use crate::config;
 use crate::doctor::refusals::Refusals;
 use crate::share::Book;
 use crate::stream::relay::Relay;
-use authority::Listed;
-use base::Base;
-use gate::{Gate, Speaks};
-use limits::{Limits, REFUSALS};
-use passing::Passing;
-use policy::Policy;
-use routes::App;
+use api::passing::Passing;
+use api::routes::App;
+use server::authority::{self, Listed};
+use server::base::Base;
+use server::gate::{self, Gate, Speaks};
+use server::limits::{Limits, REFUSALS};
+use server::policy::Policy;
+use server::tls::Tls;
+use server::{listen, peers};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;

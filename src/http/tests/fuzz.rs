@@ -1,8 +1,8 @@
 //! Damaged requests and frames, the same ones in every run.
 use super::*;
-use crate::http::chunked::Chunked;
-use crate::http::head::{Framing, Head, parse};
-use crate::http::limits::BODY_BYTES;
+use crate::http::server::chunked::Chunked;
+use crate::http::server::head::{Framing, Head, parse};
+use crate::http::server::limits::BODY_BYTES;
 
 const SEED: u64 = 1984;
 

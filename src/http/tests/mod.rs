@@ -6,7 +6,7 @@ mod sharing;
 mod websocket;
 mod whep;
 
-use super::limits::Limits;
+use super::server::limits::Limits;
 use super::{Front, Services};
 use crate::config::Api;
 use crate::source::public_url;

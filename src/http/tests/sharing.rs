@@ -1,7 +1,7 @@
 //! One client leaves room for the others: connections, WebSockets, memory and time.
 use super::*;
+use crate::http::server::limits::RESPONSE_BYTES;
 use crate::base::places::Places;
-use crate::http::limits::RESPONSE_BYTES;
 use std::time::Instant;
 
 const ANSWERED: &str = "GET /api/schemes HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -1,11 +1,11 @@
 //! `/api/streams`: list, look at, probe, create, change and delete streams, as go2rtc's clients expect it.
 use super::effects::PROBES;
 use super::errors::{Door, response};
-use super::head::Method;
-use super::policy::source_allowed_from_network;
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
+use crate::http::server::head::Method;
+use crate::http::server::policy::source_allowed_from_network;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use crate::gather::scope::Scope;
 use crate::source::is_masked;
 use crate::stream::relay::{Error, ErrorKind};

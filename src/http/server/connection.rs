@@ -7,9 +7,9 @@ use super::gate::{Gate, close_gently, crowd, refuse};
 use super::head::{self, Framing, Head};
 use super::limits::{COPY_BYTES, Limits};
 use super::response::Response;
-use super::socket;
 use super::transport::Transport;
 use crate::doctor::refusals::Kind;
+use crate::http::api::websocket;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
@@ -66,11 +66,11 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
                 let (places, spare_loopback) = (gate.limits.websockets, !gate.limits.count_loopback);
                 gate.websockets.take(peer.ip(), places, spare_loopback).map_err(|full| crowd(full, "WebSockets"))
             };
-            match socket::handshake(&head, ask).and_then(|answer| Ok((answer, place()?))) {
+            match websocket::handshake(&head, ask).and_then(|answer| Ok((answer, place()?))) {
                 Ok((answer, _place)) => {
                     let written = timeout(gate.limits.write_time, stream.send(answer.as_bytes())).await;
                     if written.is_ok_and(|result| result.is_ok()) {
-                        socket::serve(stream, buffer, &head, peer, &gate.app).await;
+                        websocket::serve(stream, buffer, &head, peer, &gate.app).await;
                     }
                 }
                 Err(refusal) => refuse(stream, &refusal, &more, gate.limits.write_time).await,

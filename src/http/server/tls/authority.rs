@@ -127,7 +127,7 @@ fn set_validity(params: &mut CertificateParams, from: i64, to: i64) {
 mod tests {
     use super::*;
     use crate::config::Given;
-    use crate::http::certificate;
+    use crate::http::server::certificate;
     use std::net::IpAddr;
 
     const NOW: i64 = FLOOR + 100 * DAY;

@@ -1,10 +1,10 @@
 //! What a request does to the relay, and whose pages may send it. Every request passes here before its route runs, so
 //! that no door is left open: what is not known to be harmless counts as a change.
-use super::head::Method;
-use super::policy::{check_change, check_start};
-use super::request::Request;
-use super::response::Response;
-use super::session;
+use super::whip;
+use crate::http::server::head::Method;
+use crate::http::server::policy::{check_change, check_start};
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 
 /// Kinds of effects, in the order of what they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn effect(request: &Request, path: &str) -> Effect {
         "/api/webrtc" => Effect::Talks,
         "/api/webtorrent" if request.method != Method::Options => Effect::Changes,
         "/api/streams" if shows && PROBES.iter().any(|name| request.query(name).is_some()) => Effect::Starts,
-        _ if session::target(&request.path).is_some() => Effect::Talks,
+        _ if whip::target(&request.path).is_some() => Effect::Talks,
         _ if shows => Effect::Looks,
         _ => Effect::Changes,
     }
@@ -38,7 +38,7 @@ pub fn effect(request: &Request, path: &str) -> Effect {
 pub const PROBES: [&str; 3] = ["video", "audio", "microphone"];
 
 /// May this request have its effect? Whether it may talk to the relay at all was asked before, see
-/// [`Policy`](super::policy::Policy).
+/// [`Policy`](crate::http::server::policy::Policy).
 pub fn check(request: &Request, path: &str) -> Result<(), Response> {
     match effect(request, path) {
         Effect::Looks | Effect::Talks => Ok(()),
@@ -55,7 +55,7 @@ pub fn may_change(request: &Request) -> Result<(), Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::percent::decode_path;
+    use crate::http::server::percent::decode_path;
 
     const METHODS: [Method; 7] =
         [Method::Get, Method::Head, Method::Options, Method::Post, Method::Put, Method::Patch, Method::Delete];

@@ -8,10 +8,10 @@ mod facts;
 mod names;
 mod store;
 
-use super::Services;
-use crate::config::Given;
 use crate::config::{self, TlsMode};
-use crate::http::certificate;
+use crate::http::Services;
+use crate::config::Given;
+use crate::http::server::certificate;
 use crate::net::interfaces;
 use authority::{Authority, Pair, outdated};
 use facts::Facts;

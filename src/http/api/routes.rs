@@ -1,15 +1,16 @@
 //! From a path to the code that answers it.
-use super::base::Base;
-use super::head::Method;
 use super::passing::Passing;
-use super::percent::decode_path;
-use super::request::Request;
-use super::response::Response;
-use super::session::{self, Target};
-use super::tls::Tls;
-use super::{Services, effects, info, pages, share, streams, webrtc};
-use crate::base::sparing::{LeftOut, Sparing};
+use super::whip::{self, Target};
+use super::{effects, go2rtc, info, share, streams};
 use crate::doctor::refusals::Refusals;
+use crate::http::server::base::Base;
+use crate::http::server::head::Method;
+use crate::http::server::percent::decode_path;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
+use crate::http::server::tls::Tls;
+use crate::http::{Services, pages};
+use crate::base::sparing::{LeftOut, Sparing};
 use crate::stream::relay::Relay;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -74,14 +75,14 @@ pub async fn answer(app: &App, request: Request) -> Response {
         return refusal;
     }
     match path.as_str() {
-        "/api/webrtc" => return webrtc::answer(app, request).await,
+        "/api/webrtc" => return go2rtc::answer(app, request).await,
         "/api/ws" | "/api/api/ws" => return websocket_only(),
         _ => {}
     }
-    if let Some(target) = session::target(&request.path) {
+    if let Some(target) = whip::target(&request.path) {
         return match target {
-            Target::Endpoint { door, stream } => session::endpoint(app, request, door, stream).await,
-            Target::Session { id } => session::resource(app, request, &id).await,
+            Target::Endpoint { door, stream } => whip::endpoint(app, request, door, stream).await,
+            Target::Session { id } => whip::resource(app, request, &id).await,
         };
     }
     if request.method == Method::Options {

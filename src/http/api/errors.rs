@@ -1,5 +1,5 @@
 //! The one table from kinds of failure to HTTP statuses.
-use super::response::Response;
+use crate::http::server::response::Response;
 use crate::stream::relay::{Error, ErrorKind};
 
 /// Which contract the caller relies on.

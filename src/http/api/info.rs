@@ -1,10 +1,10 @@
 //! What the relay says about itself: `/api`, schemes, log, state.
 use super::errors::{Door, response};
-use super::head::Method;
-use super::policy::SCHEMES;
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
+use crate::http::server::head::Method;
+use crate::http::server::policy::SCHEMES;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;

@@ -1,15 +1,15 @@
 //! `/api/ws`: offers and candidates over one WebSocket. The session that an offer creates outlives the socket; a further
 //! offer with its transport, on the same socket or with its id on another one, is answered within it.
-use super::dialect::{self, Ask, Dialect};
 use super::effects::may_change;
-use super::head::{Head, WebSocketAsk};
 use super::passing::MAX_PASSING;
-use super::policy::source_allowed_from_network;
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
-use super::transport::Transport;
 use super::trickle::MAX_CANDIDATES;
+use super::ws_messages::{self, Ask, Dialect};
+use crate::http::server::head::{Head, WebSocketAsk};
+use crate::http::server::policy::source_allowed_from_network;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
+use crate::http::server::transport::Transport;
 use crate::gather::scope::Scope;
 use crate::source::public_url;
 use crate::stream::relay::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
@@ -53,7 +53,7 @@ pub fn handshake(head: &Head, ask: &WebSocketAsk) -> Result<String, Response> {
     if data_encoding::BASE64.decode(ask.key.as_bytes()).map(|key| key.len()) != Ok(16) {
         return Err(Response::text(400, "Sec-WebSocket-Key must be 16 bytes in base64"));
     }
-    if head.framing != super::head::Framing::Length(0) {
+    if head.framing != crate::http::server::head::Framing::Length(0) {
         return Err(Response::text(400, "a WebSocket handshake has no body"));
     }
     let accept = derive_accept_key(ask.key.as_bytes());
@@ -251,12 +251,12 @@ impl Socket {
                 }
                 Some(late) = self.late.join_next(), if !self.late.is_empty() => {
                     for line in late.unwrap_or_default() {
-                        self.say(dialect::candidate(&line)).await?;
+                        self.say(ws_messages::candidate(&line)).await?;
                     }
                 }
                 heard = async { match &mut self.turns { Some(turns) => turns.recv().await, None => pending().await } } => {
                     match heard {
-                        Some(heard) => self.say(dialect::turn(heard)).await?,
+                        Some(heard) => self.say(ws_messages::turn(heard)).await?,
                         None => self.turns = None,
                     }
                 }
@@ -271,15 +271,15 @@ impl Socket {
     }
 
     async fn take(&mut self, message: &[u8]) -> Result<(), String> {
-        match dialect::parse(message) {
+        match ws_messages::parse(message) {
             None => {
                 self.write(Message::Close(None)).await?;
                 Err("a message that is not a JSON object".into())
             }
             Some(Ask::Ignored) => Ok(()),
-            Some(Ask::Refused(text)) => self.say(dialect::error(&text)).await,
+            Some(Ask::Refused(text)) => self.say(ws_messages::error(&text)).await,
             Some(Ask::Offer { dialect, .. }) if self.offers.len() >= MAX_OFFERS => {
-                self.say(dialect::error(&format!("{}: too many offers at one time", dialect.request()))).await
+                self.say(ws_messages::error(&format!("{}: too many offers at one time", dialect.request()))).await
             }
             Some(Ask::Offer { dialect, sdp, session }) => {
                 self.newest += 1;
@@ -320,7 +320,7 @@ impl Socket {
                     self.target = Some(answer.id);
                 }
                 for line in &answer.candidates {
-                    self.say(dialect::candidate(line)).await?;
+                    self.say(ws_messages::candidate(line)).await?;
                 }
                 if answer.more {
                     let relay = self.client.app.relay.clone();
@@ -328,7 +328,7 @@ impl Socket {
                 }
                 Ok(())
             }
-            Err(error) => self.say(dialect::error(&format!("{}: {}", dialect.request(), error.message))).await,
+            Err(error) => self.say(ws_messages::error(&format!("{}: {}", dialect.request(), error.message))).await,
         }
     }
 

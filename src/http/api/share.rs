@@ -1,10 +1,10 @@
 //! `/api/webtorrent`: share links, as go2rtc's clients ask for them. Their secrets are told to the relay's own pages, and
 //! to programs that are no browsers, only: see `effects`.
 use super::errors::{Door, response};
-use super::head::Method;
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
+use crate::http::server::head::Method;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use crate::share::{Refusal, Told};
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 //! The pages: files of `src/web`, part of the binary, with the fields that keep foreign code out of them.
-use super::authority::Authority;
-use super::request::Request;
-use super::response::Response;
-use super::routes::App;
-use super::share;
+use crate::http::api::routes::App;
+use crate::http::api::share;
+use crate::http::server::authority::Authority;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use std::borrow::Cow;
 
@@ -45,26 +45,26 @@ const FILE_MAX: usize = 128 * 1024;
 
 /// Statics, so that the hashes are made by the compiler. `webrtc.html` is the address of go2rtc's player.
 static FILES: &[File] = &[
-    page("/", include_bytes!("../web/index.html")),
-    page("/index.html", include_bytes!("../web/index.html")),
+    page("/", include_bytes!("../../web/index.html")),
+    page("/index.html", include_bytes!("../../web/index.html")),
     packed("/index.js", SCRIPT, gz!("index.js")),
-    page("/wall", include_bytes!("../web/wall.html")),
-    page("/wall.html", include_bytes!("../web/wall.html")),
+    page("/wall", include_bytes!("../../web/wall.html")),
+    page("/wall.html", include_bytes!("../../web/wall.html")),
     packed("/wall.js", SCRIPT, gz!("wall.js")),
-    page("/links.html", include_bytes!("../web/links.html")),
+    page("/links.html", include_bytes!("../../web/links.html")),
     packed("/links.js", SCRIPT, gz!("links.js")),
     packed("/qr.js", SCRIPT, gz!("qr.js")),
     packed("/remember.js", SCRIPT, gz!("remember.js")),
-    page("/stream.html", include_bytes!("../web/stream.html")),
-    page("/webrtc.html", include_bytes!("../web/stream.html")),
+    page("/stream.html", include_bytes!("../../web/stream.html")),
+    page("/webrtc.html", include_bytes!("../../web/stream.html")),
     packed("/stream.js", SCRIPT, gz!("stream.js")),
-    page("/doctor.html", include_bytes!("../web/doctor.html")),
+    page("/doctor.html", include_bytes!("../../web/doctor.html")),
     packed("/doctor.js", SCRIPT, gz!("doctor.js")),
-    page("/publish.html", include_bytes!("../web/publish.html")),
+    page("/publish.html", include_bytes!("../../web/publish.html")),
     packed("/publish.js", SCRIPT, gz!("publish.js")),
-    page("/trust.html", include_bytes!("../web/trust.html")),
+    page("/trust.html", include_bytes!("../../web/trust.html")),
     packed("/trust.js", SCRIPT, gz!("trust.js")),
-    page(SHARE_PAGE, include_bytes!("../web/publish.html")),
+    page(SHARE_PAGE, include_bytes!("../../web/publish.html")),
     #[cfg(feature = "shares")]
     packed("/webtorrent.js", SCRIPT, gz!("webtorrent.js")),
     #[cfg(feature = "shares")]

@@ -1,10 +1,10 @@
 //! `/api/webrtc`: an offer in, an answer out, in the four forms that clients of go2rtc use.
 use super::errors::{Door, response};
-use super::head::Method;
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
-use super::session;
+use super::whip;
+use crate::http::server::head::Method;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use crate::stream::relay::{Answer, Description, Error, Intent, Offer};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -13,10 +13,9 @@ const METHODS: &str = "POST, DELETE, OPTIONS";
 
 pub async fn answer(app: &App, request: Request) -> Response {
     match request.method {
-        Method::Options => Response::new(204)
-            .with("Allow", METHODS)
-            .with("Accept-Post", session::SDP)
-            .with_links(&app.services.ice_links),
+        Method::Options => {
+            Response::new(204).with("Allow", METHODS).with("Accept-Post", whip::SDP).with_links(&app.services.ice_links)
+        }
         Method::Delete => delete(app, &request).await,
         Method::Post => match (request.query_text("src"), request.query_text("dst")) {
             (Some(stream), _) => {
@@ -25,7 +24,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
             }
             (None, Some(stream)) => {
                 let stream = stream.to_owned();
-                session::create(app, request, stream, Intent::Publish, "webrtc/whip").await
+                whip::create(app, request, stream, Intent::Publish, "webrtc/whip").await
             }
             (None, None) => {
                 Response::text(400, "say which stream: ?src=<stream> to watch it, ?dst=<stream> to publish it")
@@ -38,7 +37,7 @@ pub async fn answer(app: &App, request: Request) -> Response {
 /// The form of an offer decides about the form of the answer.
 async fn offer_to_view(app: &App, request: Request, stream: String) -> Response {
     match request.content_type.as_str() {
-        session::SDP => session::create(app, request, stream, Intent::FromOffer, "webrtc/whep").await,
+        whip::SDP => whip::create(app, request, stream, Intent::FromOffer, "webrtc/whep").await,
         "application/json" => {
             let message: Option<Value> = serde_json::from_slice(&request.body).ok();
             let Some(sdp) = message.as_ref().and_then(|message| message["sdp"].as_str()) else {
@@ -93,7 +92,7 @@ pub async fn offer(
 
 /// `data=<base64>`; a `+` that the client forgot to escape has become a space.
 fn form_offer(body: &[u8]) -> Option<String> {
-    let form = super::percent::decode_form(std::str::from_utf8(body).ok()?);
+    let form = crate::http::server::percent::decode_form(std::str::from_utf8(body).ok()?);
     let (_, data) = form.into_iter().find(|(name, _)| name == "data")?;
     let data: String = data.replace(' ', "+").split_ascii_whitespace().collect();
     String::from_utf8(BASE64.decode(data.as_bytes()).ok()?).ok()

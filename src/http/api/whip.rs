@@ -1,13 +1,13 @@
 //! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): endpoints `/NAME/whip` and `/NAME/whep`, and the session that an
 //! offer creates under them. Sessions of `/api/webrtc` behave the same.
 use super::errors::{Door as Contract, response};
-use super::head::Method;
-use super::percent::decode_path;
-use super::request::Request;
-use super::response::Response;
+use super::go2rtc::offer;
 use super::routes::App;
 use super::trickle::parse_fragment;
-use super::webrtc::offer;
+use crate::http::server::head::Method;
+use crate::http::server::percent::decode_path;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 use crate::stream::relay::{Intent, Trickled};
 
 pub const SDP: &str = "application/sdp";

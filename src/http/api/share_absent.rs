@@ -1,7 +1,7 @@
 //! Stands in for `/api/webtorrent` in builds without the feature `shares`.
-use super::request::Request;
-use super::response::Response;
 use super::routes::App;
+use crate::http::server::request::Request;
+use crate::http::server::response::Response;
 
 pub const OFF: &str = "share links are off: this build has none, it was made without the cargo feature shares";
 

@@ -1,7 +1,7 @@
 //! HTTPS in a binary without the feature `tls`: a setting that asks for it is an error in the log, and HTTP goes on.
-use super::Services;
 use crate::config::{self, TlsMode};
-use crate::http::certificate::WITHOUT_TLS;
+use crate::http::Services;
+use crate::http::server::certificate::WITHOUT_TLS;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
