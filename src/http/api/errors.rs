@@ -1,37 +1,37 @@
 //! The one table from kinds of failure to HTTP statuses.
-use crate::http::server::response::Response;
+use crate::http::server::Response;
 use crate::stream::relay::{Error, ErrorKind};
 
-/// Which contract the caller relies on.
+/// Which statuses the caller relies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Contract {
     /// go2rtc's API: whatever goes wrong behind a well-formed request is 500.
-    Compat,
+    Go2rtc,
     /// WHIP and WHEP (RFC 9725): the status tells whose fault it was.
-    Strict,
+    Whip,
 }
 
-fn status(kind: ErrorKind, door: Door) -> u16 {
-    match (kind, door) {
+fn status(kind: ErrorKind, contract: Contract) -> u16 {
+    match (kind, contract) {
         (ErrorKind::NotFound, _) => 404,
         (ErrorKind::BadRequest, _) => 400,
-        (ErrorKind::CodecMismatch, Door::Compat) => 500,
-        (ErrorKind::CodecMismatch, Door::Strict) => 406,
-        (ErrorKind::SourceFailed, Door::Compat) => 500,
-        (ErrorKind::SourceFailed, Door::Strict) => 502,
+        (ErrorKind::CodecMismatch, Contract::Go2rtc) => 500,
+        (ErrorKind::CodecMismatch, Contract::Whip) => 406,
+        (ErrorKind::SourceFailed, Contract::Go2rtc) => 500,
+        (ErrorKind::SourceFailed, Contract::Whip) => 502,
         (ErrorKind::Conflict, _) => 409,
         (ErrorKind::Forbidden, _) => 403,
         (ErrorKind::Unprocessable, _) => 422,
         (ErrorKind::PreconditionFailed, _) => 412,
         (ErrorKind::Full, _) => 503,
-        (ErrorKind::Internal, Door::Compat) => 500,
-        (ErrorKind::Internal, Door::Strict) => 503,
+        (ErrorKind::Internal, Contract::Go2rtc) => 500,
+        (ErrorKind::Internal, Contract::Whip) => 503,
     }
 }
 
 /// The failure as its caller sees it.
-pub fn response(error: &Error, door: Door) -> Response {
-    let status = status(error.kind, door);
+pub fn response(error: &Error, contract: Contract) -> Response {
+    let status = status(error.kind, contract);
     let response = Response::text(status, error.message.as_str());
     if status == 503 { response.retry_later() } else { response }
 }
@@ -43,13 +43,13 @@ mod tests {
     #[test]
     fn a_full_relay_says_when_to_come_back() {
         let full = Error::new(ErrorKind::Full, "50 sessions are in use");
-        assert!(response(&full, Door::Compat).field("Retry-After").is_some());
+        assert!(response(&full, Contract::Go2rtc).field("Retry-After").is_some());
     }
 
     #[test]
     fn a_codec_mismatch_is_500_for_old_clients_and_406_for_whep() {
         assert_eq!(
-            (status(ErrorKind::CodecMismatch, Door::Compat), status(ErrorKind::CodecMismatch, Door::Strict)),
+            (status(ErrorKind::CodecMismatch, Contract::Go2rtc), status(ErrorKind::CodecMismatch, Contract::Whip)),
             (500, 406)
         );
     }

@@ -1,10 +1,8 @@
 //! What the relay says about itself: `/api`, schemes, log, state.
-use super::errors::{Door, response};
-use super::routes::App;
-use crate::http::server::head::Method;
-use crate::http::server::policy::SCHEMES;
-use crate::http::server::request::Request;
-use crate::http::server::response::Response;
+use super::errors::{Contract, response};
+use super::sources::SCHEMES;
+use super::state::Api;
+use crate::http::server::{Method, Request, Response};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
@@ -17,8 +15,8 @@ const MAX_PROBLEMS_BYTES: u64 = 4096;
 const MAX_PROBLEMS: usize = 16;
 
 /// `/api`, for any method: go2rtc's keys, then our own name and version.
-pub fn api(app: &App, request: &Request) -> Response {
-    let path = app.services.config_path.as_ref().map(|path| path.display().to_string());
+pub fn api(api: &Api, request: &Request) -> Response {
+    let path = api.config_path.as_ref().map(|path| path.display().to_string());
     Response::json(&json!({
         "config_path": path.unwrap_or_default(),
         "host": request.host.as_deref().unwrap_or_default(),
@@ -36,8 +34,8 @@ pub fn schemes() -> Response {
 }
 
 /// `/api/log`: one JSON object in each line; DELETE empties it.
-pub async fn log(app: &App, request: &Request) -> Response {
-    let log = app.services.log.as_ref();
+pub async fn log(api: &Api, request: &Request) -> Response {
+    let log = api.log.as_ref();
     match request.method {
         Method::Get | Method::Head => {}
         Method::Delete => {
@@ -55,22 +53,31 @@ pub async fn log(app: &App, request: &Request) -> Response {
     Response::new(200).body("application/jsonlines", text.into_bytes()).with("Cache-Control", "no-store")
 }
 
+/// `/api/log/follow`: the lines that `/api/log` has, then those that come, until the client leaves. Nothing is kept for it:
+/// what it reads too late is forgotten with the log's oldest lines.
+pub fn follow(api: &Api) -> Response {
+    match &api.log {
+        Some(log) => Response::new(200).stream("application/jsonlines", log.follow()),
+        None => Response::text(404, "no log is kept"),
+    }
+}
+
 /// `/api/session?id=`: live figures of one session.
-pub async fn session(app: &App, request: &Request) -> Response {
+pub async fn session(api: &Api, request: &Request) -> Response {
     match request.query_text("id") {
-        Some(id) => figures(app.relay.session(id).await),
+        Some(id) => figures(api.relay.session(id).await),
         None => Response::text(400, "say which session: /api/session?id=<last part of its Location>"),
     }
 }
 
 /// `/api/status`: the machine's own state.
-pub async fn status(app: &App) -> Response {
-    figures(app.relay.status().await.map(|mut status| {
-        let tls = app.tls.as_ref();
+pub async fn status(api: &Api) -> Response {
+    figures(api.relay.status().await.map(|mut status| {
+        let tls = api.tls.as_ref();
         status["tls"] = tls.map(|tls| tls.status()).unwrap_or_default();
         if let Some(problems) = status["problems"].as_array_mut() {
             let https = tls.and_then(|tls| tls.error()).map(|error| format!("HTTPS: {error}"));
-            let around = app.services.problems.as_deref().map(problems_in).unwrap_or_default();
+            let around = api.problems.as_deref().map(problems_in).unwrap_or_default();
             problems.extend(https.into_iter().chain(around).map(Value::String));
         }
         status
@@ -89,8 +96,8 @@ fn problems_in(path: &Path) -> Vec<String> {
 }
 
 /// `/ca.crt`: the authority to trust. Browsers and phones know what to do with this type.
-pub fn authority(app: &App) -> Response {
-    match app.tls.as_ref().and_then(|tls| tls.root()) {
+pub fn authority(api: &Api) -> Response {
+    match api.tls.as_ref().and_then(|tls| tls.root()) {
         Some(pem) => {
             Response::new(200).body("application/x-x509-ca-cert", pem.into_bytes()).with("Cache-Control", "no-store")
         }
@@ -99,10 +106,10 @@ pub fn authority(app: &App) -> Response {
 }
 
 /// `/api/doctor`: what is wrong and what to do. `?clock=` is the asker's time in seconds since 1970.
-pub async fn doctor(app: &App, request: &Request) -> Response {
+pub async fn doctor(api: &Api, request: &Request) -> Response {
     let clock = request.query_text("clock").and_then(|clock| clock.parse().ok());
-    let (refused, recent) = app.refusals.report(std::time::Instant::now());
-    figures(app.relay.doctor(clock).await.map(|mut report| {
+    let (refused, recent) = api.refused.report(std::time::Instant::now());
+    figures(api.relay.doctor(clock).await.map(|mut report| {
         let findings = report["findings"].as_u64().unwrap_or(0) + recent as u64;
         report["refused"] = Value::Array(refused);
         report["findings"] = json!(findings);
@@ -114,6 +121,6 @@ pub async fn doctor(app: &App, request: &Request) -> Response {
 fn figures(result: Result<Value, crate::stream::relay::Error>) -> Response {
     match result {
         Ok(value) => Response::json(&value).with("Cache-Control", "no-store"),
-        Err(error) => response(&error, Door::Compat),
+        Err(error) => response(&error, Contract::Go2rtc),
     }
 }

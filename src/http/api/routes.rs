@@ -1,46 +1,9 @@
-//! From a path to the code that answers it.
-use super::passing::Passing;
+//! From a path of the API to the code that answers it.
+use super::errors::{Contract, response};
+use super::state::Api;
 use super::whip::{self, Target};
 use super::{effects, go2rtc, info, share, streams};
-use crate::doctor::refusals::Refusals;
-use crate::http::server::base::Base;
-use crate::http::server::head::Method;
-use crate::http::server::percent::decode_path;
-use crate::http::server::request::Request;
-use crate::http::server::response::Response;
-use crate::http::server::tls::Tls;
-use crate::http::{Services, pages};
-use crate::base::sparing::{LeftOut, Sparing};
-use crate::stream::relay::Relay;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-
-/// What routes need.
-pub struct App {
-    pub base: Base,
-    pub relay: Relay,
-    pub services: Services,
-    /// `None`: HTTP only.
-    pub tls: Option<Arc<Tls>>,
-    /// Listed origins that may show our pages in a frame, besides the same host.
-    pub frame_origins: Vec<String>,
-    /// Whom the gate turned away, for the doctor.
-    pub refusals: Refusals,
-    /// Changes of streams happen one after the other: each is one of the file and one of the engine.
-    pub changes: tokio::sync::Mutex<()>,
-    pub passing: Passing,
-    /// Which lines about clients are written.
-    pub sparing: Mutex<Sparing>,
-}
-
-#[cfg_attr(not(feature = "shares"), expect(dead_code, reason = "only share links log what requests do"))]
-impl App {
-    /// May a line be written that this request causes?
-    pub fn may_log(&self, request: &Request) -> Option<LeftOut> {
-        let mut sparing = self.sparing.lock().unwrap_or_else(PoisonError::into_inner);
-        sparing.admit(request.peer.ip(), Instant::now())
-    }
-}
+use crate::http::server::{Method, Request, Response};
 
 /// Addresses of go2rtc that exist there and not here; their clients get to know it from a text instead of a 404.
 const NOT_HERE: [&str; 21] = [
@@ -67,62 +30,62 @@ const NOT_HERE: [&str; 21] = [
     "streams.dot",
 ];
 
-pub async fn answer(app: &App, request: Request) -> Response {
-    let Some(path) = decode_path(&request.path) else {
-        return Response::text(400, "the path must be percent-encoded UTF-8 without control characters");
-    };
-    if let Err(refusal) = effects::check(&request, &path) {
-        return refusal;
-    }
-    match path.as_str() {
-        "/api/webrtc" => return go2rtc::answer(app, request).await,
-        "/api/ws" | "/api/api/ws" => return websocket_only(),
+/// Paths of the WebSocket. Fluidd appends `api/ws` to an address that ends with `/api/ws` already.
+pub const SOCKETS: [&str; 2] = ["/api/ws", "/api/api/ws"];
+
+/// Is this an address of the API? `path` is the decoded path of the request.
+pub fn is_address(request: &Request, path: &str) -> bool {
+    path == "/api" || path == "/ca.crt" || path.starts_with("/api/") || whip::target(&request.path).is_some()
+}
+
+/// Keeps away what the page that asks may not do. Holds for pages too: what is no address is no place for changes.
+pub fn refusal(request: &Request, path: &str) -> Option<Response> {
+    effects::check(request, path).err().map(|error| response(&error, Contract::Go2rtc))
+}
+
+/// Answers at an address of the API; `path` is decoded.
+pub async fn answer(api: &Api, request: Request, path: &str) -> Response {
+    match path {
+        "/api/webrtc" => return go2rtc::answer(api, request).await,
+        path if SOCKETS.contains(&path) => return websocket_only(),
         _ => {}
     }
     if let Some(target) = whip::target(&request.path) {
         return match target {
-            Target::Endpoint { door, stream } => whip::endpoint(app, request, door, stream).await,
-            Target::Session { id } => whip::resource(app, request, &id).await,
+            Target::Endpoint { endpoint, stream } => whip::endpoint(api, request, endpoint, stream).await,
+            Target::Session { id } => whip::resource(api, request, &id).await,
         };
     }
     if request.method == Method::Options {
         return Response::new(204).with("Allow", "GET, HEAD, OPTIONS");
     }
-    match path.as_str() {
-        "/api" => info::api(app, &request),
-        "/api/streams" => streams::answer(app, request).await,
-        "/api/webtorrent" => share::answer(app, &request).await,
-        "/ca.crt" => only_get(&request).unwrap_or_else(|| info::authority(app)),
-        "/api/schemes" => only_get(&request).unwrap_or_else(info::schemes),
-        "/api/log" => info::log(app, &request).await,
-        "/api/session" => match only_get(&request) {
-            Some(refusal) => refusal,
-            None => info::session(app, &request).await,
-        },
-        "/api/doctor" => match only_get(&request) {
-            Some(refusal) => refusal,
-            None => info::doctor(app, &request).await,
-        },
-        "/api/status" => match only_get(&request) {
-            Some(refusal) => refusal,
-            None => info::status(app).await,
-        },
-        path => match path.strip_prefix("/api/") {
-            Some(rest) if NOT_HERE.contains(&rest.split('/').next().unwrap_or_default()) => {
-                Response::text(501, format!("{path} is not available in Porthole; it delivers video by WebRTC"))
+    match path {
+        "/api" => info::api(api, &request),
+        "/api/streams" => streams::answer(api, request).await,
+        "/api/webtorrent" => share::answer(api, &request).await,
+        "/api/log" => info::log(api, &request).await,
+        path => match NOT_HERE.contains(&path.split('/').nth(2).unwrap_or_default()) {
+            true => Response::text(501, format!("{path} is not available in Porthole; it delivers video by WebRTC")),
+            false if LOOKS.contains(&path) && !matches!(request.method, Method::Get | Method::Head) => {
+                Response::method_not_allowed("GET, HEAD, OPTIONS")
             }
-            Some(_) => {
-                Response::text(404, format!("{path}: there is no such address; GET /api/streams lists the streams"))
-            }
-            None => only_get(&request).unwrap_or_else(|| pages::answer(app, &request, path)),
+            false => look(api, &request, path).await,
         },
     }
 }
 
-fn only_get(request: &Request) -> Option<Response> {
-    match request.method {
-        Method::Get | Method::Head => None,
-        _ => Some(Response::method_not_allowed("GET, HEAD, OPTIONS")),
+/// Addresses that only show something.
+const LOOKS: [&str; 6] = ["/ca.crt", "/api/schemes", "/api/log/follow", "/api/session", "/api/doctor", "/api/status"];
+
+async fn look(api: &Api, request: &Request, path: &str) -> Response {
+    match path {
+        "/ca.crt" => info::authority(api),
+        "/api/schemes" => info::schemes(),
+        "/api/log/follow" => info::follow(api),
+        "/api/session" => info::session(api, request).await,
+        "/api/doctor" => info::doctor(api, request).await,
+        "/api/status" => info::status(api).await,
+        _ => Response::text(404, format!("{path}: there is no such address; GET /api/streams lists the streams")),
     }
 }
 

@@ -1,26 +1,24 @@
 //! `/api/webtorrent`: share links, as go2rtc's clients ask for them. Their secrets are told to the relay's own pages, and
 //! to programs that are no browsers, only: see `effects`.
-use super::errors::{Door, response};
-use super::routes::App;
-use crate::http::server::head::Method;
-use crate::http::server::request::Request;
-use crate::http::server::response::Response;
+use super::errors::{Contract, response};
+use super::state::Api;
+use crate::http::server::{Method, Request, Response};
 use crate::share::{Refusal, Told};
 use serde_json::{Value, json};
 
 pub const OFF: &str = "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}";
 
-pub async fn answer(app: &App, request: &Request) -> Response {
+pub async fn answer(api: &Api, request: &Request) -> Response {
     let asked = match (request.query_text("src"), request.query_text("dst")) {
         (Some(stream), _) => Some((stream, false)),
         (None, Some(stream)) => Some((stream, true)),
         (None, None) => None,
     };
-    let answer = match (request.method, asked) {
-        (Method::Get | Method::Head, None) => all(app),
-        (Method::Get | Method::Head, Some(asked)) => one(app, asked),
-        (Method::Post, Some(asked)) => make(app, request, asked).await,
-        (Method::Delete, Some(asked)) => end(app, request, asked),
+    let answer = match (&request.method, asked) {
+        (Method::Get | Method::Head, None) => all(api),
+        (Method::Get | Method::Head, Some(asked)) => one(api, asked),
+        (Method::Post, Some(asked)) => make(api, request, asked).await,
+        (Method::Delete, Some(asked)) => end(api, request, asked),
         (Method::Post | Method::Delete, None) => {
             Response::text(400, "say which stream: ?src=<stream> for a link to watch it, ?dst=<stream> to send to it")
         }
@@ -34,8 +32,8 @@ fn shown(told: &Told) -> Value {
 }
 
 /// go2rtc's list of sources, and how the trackers are.
-fn all(app: &App) -> Response {
-    let Some(book) = &app.services.shares else { return Response::text(404, "no sources") };
+fn all(api: &Api) -> Response {
+    let Some(book) = &api.shares else { return Response::text(404, "no sources") };
     let sources: Vec<Value> = book.all().iter().map(source).collect();
     if sources.is_empty() {
         return Response::text(404, "no sources");
@@ -53,22 +51,22 @@ fn source(told: &Told) -> Value {
     json!({"id": share.stream, "url": url, "link": told.link, "publishes": share.publishes})
 }
 
-fn one(app: &App, (stream, publishes): (&str, bool)) -> Response {
-    let Some(book) = &app.services.shares else { return Response::text(404, OFF) };
+fn one(api: &Api, (stream, publishes): (&str, bool)) -> Response {
+    let Some(book) = &api.shares else { return Response::text(404, OFF) };
     match book.find(stream, publishes) {
         Some(told) => Response::json(&shown(&told)),
         None => Response::text(404, "this stream has no such share link"),
     }
 }
 
-async fn make(app: &App, request: &Request, (stream, publishes): (&str, bool)) -> Response {
-    let Some(book) = &app.services.shares else { return Response::text(403, OFF) };
-    if let Err(error) = app.relay.stream(stream).await {
-        return response(&error, Door::Compat);
+async fn make(api: &Api, request: &Request, (stream, publishes): (&str, bool)) -> Response {
+    let Some(book) = &api.shares else { return Response::text(403, OFF) };
+    if let Err(error) = api.relay.stream(stream).await {
+        return response(&error, Contract::Go2rtc);
     }
     match book.add(stream, publishes) {
         Ok(told) => {
-            if let Some(left_out) = app.may_log(request) {
+            if let Some(left_out) = api.may_log(request) {
                 log::info!(target: "webtorrent", "share made name={:?} stream={stream:?}{left_out}", told.share.name);
             }
             Response { status: 201, ..Response::json(&shown(&told)) }
@@ -79,10 +77,10 @@ async fn make(app: &App, request: &Request, (stream, publishes): (&str, bool)) -
     }
 }
 
-fn end(app: &App, request: &Request, (stream, publishes): (&str, bool)) -> Response {
-    match app.services.shares.as_ref().is_some_and(|book| book.remove(stream, publishes)) {
+fn end(api: &Api, request: &Request, (stream, publishes): (&str, bool)) -> Response {
+    match api.shares.as_ref().is_some_and(|book| book.remove(stream, publishes)) {
         true => {
-            if let Some(left_out) = app.may_log(request) {
+            if let Some(left_out) = api.may_log(request) {
                 log::info!(target: "webtorrent", "share ended stream={stream:?}{left_out}");
             }
             Response::new(200)

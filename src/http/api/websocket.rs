@@ -2,36 +2,28 @@
 //! offer with its transport, on the same socket or with its id on another one, is answered within it.
 use super::effects::may_change;
 use super::passing::MAX_PASSING;
-use super::routes::App;
+use super::routes::SOCKETS;
+use super::sources;
+use super::state::Api;
+use super::streams::MAX_NAME;
 use super::trickle::MAX_CANDIDATES;
 use super::ws_messages::{self, Ask, Dialect};
-use crate::http::server::head::{Head, WebSocketAsk};
-use crate::http::server::policy::source_allowed_from_network;
-use crate::http::server::request::Request;
-use crate::http::server::response::Response;
-use crate::http::server::transport::Transport;
 use crate::gather::scope::Scope;
+use crate::http::server::{Request, Response, ServeSocket, WebSocket};
 use crate::source::public_url;
 use crate::stream::relay::{Answer, Description, Error, ErrorKind, Intent, Offer, Trickle};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use std::fmt;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tungstenite::protocol::Message;
 
-/// Offers are 5 to 20 KiB.
-const MAX_MESSAGE: usize = 128 * 1024;
-const MAX_FRAME: usize = 64 * 1024;
-const READ_BUFFER: usize = 4 * 1024;
-/// Messages that wait for a client that does not read.
-const MAX_WRITE_BUFFER: usize = 256 * 1024;
 /// Keeps proxies from closing a quiet socket (nginx does after 60 s).
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// A client that is silent for so long, pongs included, is gone.
@@ -40,41 +32,18 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 /// Offers of one socket that wait for an answer; sources may take seconds.
 const MAX_OFFERS: usize = 4;
 
-/// Checks a handshake (RFC 6455 section 4.2) and answers what to write: the response that opens the socket.
-pub fn handshake(head: &Head, ask: &WebSocketAsk) -> Result<String, Response> {
-    let path = head.target.split('?').next().unwrap_or_default();
-    // Fluidd appends api/ws to an address that ends with /api/ws already.
-    if !matches!(path, "/api/ws" | "/api/api/ws") {
+/// What serves a socket at this address, if one is there. `path` is decoded.
+pub fn at(api: &Arc<Api>, request: &Request, path: &str) -> Result<ServeSocket, Response> {
+    if !SOCKETS.contains(&path) {
         return Err(Response::text(404, "WebSockets are at /api/ws?src=<stream>"));
     }
-    if ask.version != "13" {
-        return Err(Response::text(426, "the WebSocket version must be 13").with("Sec-WebSocket-Version", "13"));
-    }
-    if data_encoding::BASE64.decode(ask.key.as_bytes()).map(|key| key.len()) != Ok(16) {
-        return Err(Response::text(400, "Sec-WebSocket-Key must be 16 bytes in base64"));
-    }
-    if head.framing != crate::http::server::head::Framing::Length(0) {
-        return Err(Response::text(400, "a WebSocket handshake has no body"));
-    }
-    let accept = derive_accept_key(ask.key.as_bytes());
-    Ok(format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    ))
+    let client = Client::new(request, api.clone());
+    Ok(Box::new(|socket| Box::pin(serve(socket, client))))
 }
 
-/// Serves an opened socket to its end. `early`: what the client sent behind its handshake.
-pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketAddr, app: &Arc<App>) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_FRAME));
-    let fields = head.fields.iter().map(|(name, value)| (*name, value.as_str()));
-    let request = Request::new(head.method, &head.target, fields, peer, Vec::new());
-    let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await;
-    let client = Client::new(&request, app.clone());
+/// Serves an opened socket to its end.
+async fn serve(socket: WebSocket, client: Client) {
+    let peer = client.remote;
     let mut socket = Socket {
         socket,
         client,
@@ -90,12 +59,53 @@ pub async fn serve(stream: Transport, early: Vec<u8>, head: &Head, peer: SocketA
     }
 }
 
+/// Why a socket ended without its client's goodbye.
+#[derive(Debug)]
+enum Ended {
+    /// The connection broke, or its frames are no WebSocket's.
+    Protocol(tungstenite::Error),
+    /// What was to answer an offer failed.
+    Fault(JoinError),
+    /// A message that is not a JSON object.
+    NoJson,
+    /// No sign of life.
+    Silent,
+    /// The client takes nothing.
+    NotRead,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(error) => error.fmt(f),
+            Self::Fault(error) => error.fmt(f),
+            Self::NoJson => f.write_str("a message that is not a JSON object"),
+            Self::Silent => f.write_str("no sign of life"),
+            Self::NotRead => f.write_str("the client does not read"),
+        }
+    }
+}
+
+impl std::error::Error for Ended {}
+
+impl From<tungstenite::Error> for Ended {
+    fn from(error: tungstenite::Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<JoinError> for Ended {
+    fn from(error: JoinError) -> Self {
+        Self::Fault(error)
+    }
+}
+
 /// What the handshake said about the client.
 #[derive(Clone)]
 struct Client {
-    app: Arc<App>,
+    api: Arc<Api>,
     /// May it make streams? If not, why.
-    may_change: Result<(), String>,
+    may_change: Result<(), Error>,
     stream: String,
     intent: Intent,
     /// A URL in place of a name: the source to add as `stream` if nobody knows it yet.
@@ -108,17 +118,17 @@ struct Client {
 }
 
 impl Client {
-    fn new(request: &Request, app: Arc<App>) -> Self {
+    fn new(request: &Request, api: Arc<Api>) -> Self {
         let (stream, intent) = match (request.query_text("src"), request.query_text("dst")) {
             (None, Some(dst)) => (dst, Intent::Publish),
             (src, _) => (src.unwrap_or_default(), Intent::FromOffer),
         };
-        let is_url = intent == Intent::FromOffer && source_allowed_from_network(stream).is_ok();
+        let is_url = intent == Intent::FromOffer && sources::check(stream).is_ok();
         let source = is_url.then(|| stream.to_owned());
-        let name = request.query_text("name").filter(|name| is_url && name.len() <= super::streams::MAX_NAME);
-        let may_change = may_change(request).map_err(|refusal| refusal.sentence());
+        let name = request.query_text("name").filter(|name| is_url && name.len() <= MAX_NAME);
+        let may_change = may_change(request);
         Self {
-            app,
+            api,
             may_change,
             stream: name.unwrap_or(stream).to_owned(),
             intent,
@@ -134,7 +144,7 @@ impl Client {
     async fn offer(mut self, sdp: &str, session: Option<String>) -> Result<Answer, Error> {
         let sdp = Description::from(sdp);
         if let Some(id) = session
-            && let Some(answer) = self.app.relay.reoffer(&id, sdp.clone()).await?
+            && let Some(answer) = self.api.relay.reoffer(&id, sdp.clone()).await?
         {
             return Ok(answer);
         }
@@ -150,7 +160,7 @@ impl Client {
             remote: self.remote,
             host: self.host,
         };
-        self.app.relay.offer(offer).await
+        self.api.relay.offer(offer).await
     }
 
     /// A URL that is not a stream's name becomes a stream, unsaved. One that has this source already is left alone:
@@ -162,13 +172,13 @@ impl Client {
             return Ok(());
         }
         let refuse = |kind, text: String| Err(Error::new(kind, text));
-        let app = self.app.clone();
+        let api = self.api.clone();
         // What is found here is still so when it is changed.
-        let _turn = app.changes.lock().await;
+        let _turn = api.changes.lock().await;
         if let Some(stream) = self.known(&self.stream).await? {
             let producers = stream["producers"].as_array().map(Vec::as_slice).unwrap_or_default();
             let has = |source: &str| producers.iter().any(|producer| producer["url"] == public_url(source));
-            let ours = self.app.passing.source(&self.stream).filter(|ours| producers.len() == 1 && has(ours));
+            let ours = self.api.passing.source(&self.stream).filter(|ours| producers.len() == 1 && has(ours));
             match ours {
                 Some(ours) if ours == source => return Ok(()),
                 Some(_) => {}
@@ -179,23 +189,21 @@ impl Client {
                 }
             }
         }
-        if let Err(text) = &self.may_change {
-            return refuse(ErrorKind::BadRequest, text.clone());
-        }
-        if !self.app.passing.note(&self.stream, &source) {
+        self.may_change.clone()?;
+        if !self.api.passing.note(&self.stream, &source) {
             let text = format!("{MAX_PASSING} streams were made of URLs already; DELETE /api/streams removes them");
             return refuse(ErrorKind::Full, text);
         }
         let scope = Scope::of_client(self.remote.ip());
-        let put = self.app.relay.put_stream(&self.stream, vec![source], scope).await;
+        let put = self.api.relay.put_stream(&self.stream, vec![source], scope).await;
         if put.is_err() {
-            self.app.passing.forget(&self.stream);
+            self.api.passing.forget(&self.stream);
         }
         put
     }
 
     async fn known(&self, name: &str) -> Result<Option<Value>, Error> {
-        match self.app.relay.stream(name).await {
+        match self.api.relay.stream(name).await {
             Ok(stream) => Ok(Some(stream)),
             Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -211,7 +219,7 @@ struct Answered {
 }
 
 struct Socket {
-    socket: WebSocketStream<Transport>,
+    socket: WebSocket,
     client: Client,
     offers: JoinSet<Answered>,
     /// Candidates that come after their answers.
@@ -226,8 +234,8 @@ struct Socket {
 }
 
 impl Socket {
-    /// The error says why the socket ended; a close by the client is none.
-    async fn run(&mut self) -> Result<(), String> {
+    /// A close by the client is no error.
+    async fn run(&mut self) -> Result<(), Ended> {
         let mut heard = Instant::now();
         let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -240,13 +248,13 @@ impl Socket {
                         Some(Ok(Message::Text(text))) => self.take(text.as_bytes()).await?,
                         Some(Ok(Message::Binary(bytes))) => self.take(&bytes).await?,
                         Some(Ok(_)) => {}
-                        Some(Err(error)) => return Err(error.to_string()),
+                        Some(Err(error)) => return Err(error.into()),
                     }
                 }
                 Some(answered) = self.offers.join_next(), if !self.offers.is_empty() => {
                     match answered {
                         Ok(answered) => self.answered(answered).await?,
-                        Err(error) => return Err(error.to_string()),
+                        Err(error) => return Err(error.into()),
                     }
                 }
                 Some(late) = self.late.join_next(), if !self.late.is_empty() => {
@@ -262,7 +270,7 @@ impl Socket {
                 }
                 _ = ping.tick() => {
                     if heard.elapsed() >= SILENCE {
-                        return Err("no sign of life".into());
+                        return Err(Ended::Silent);
                     }
                     self.write(Message::Ping(Default::default())).await?;
                 }
@@ -270,11 +278,11 @@ impl Socket {
         }
     }
 
-    async fn take(&mut self, message: &[u8]) -> Result<(), String> {
+    async fn take(&mut self, message: &[u8]) -> Result<(), Ended> {
         match ws_messages::parse(message) {
             None => {
                 self.write(Message::Close(None)).await?;
-                Err("a message that is not a JSON object".into())
+                Err(Ended::NoJson)
             }
             Some(Ask::Ignored) => Ok(()),
             Some(Ask::Refused(text)) => self.say(ws_messages::error(&text)).await,
@@ -300,7 +308,7 @@ impl Socket {
         }
     }
 
-    async fn answered(&mut self, answered: Answered) -> Result<(), String> {
+    async fn answered(&mut self, answered: Answered) -> Result<(), Ended> {
         let Answered { number, dialect, result } = answered;
         match result {
             Ok(answer) => {
@@ -315,7 +323,7 @@ impl Socket {
                     self.turns = match self.turns.take() {
                         _ if !answer.talks => None,
                         Some(turns) if goes_on => Some(turns),
-                        _ => self.client.app.relay.turns(&answer.id).await.ok(),
+                        _ => self.client.api.relay.turns(&answer.id).await.ok(),
                     };
                     self.target = Some(answer.id);
                 }
@@ -323,7 +331,7 @@ impl Socket {
                     self.say(ws_messages::candidate(line)).await?;
                 }
                 if answer.more {
-                    let relay = self.client.app.relay.clone();
+                    let relay = self.client.api.relay.clone();
                     self.late.spawn(async move { relay.late_candidates(&id).await.unwrap_or_default() });
                 }
                 Ok(())
@@ -335,19 +343,19 @@ impl Socket {
     /// A candidate that cannot be used is no failure: there are others, and clients would show it as one.
     async fn trickle(&self, id: &str, candidates: Vec<String>) {
         let trickle = Trickle { candidates, ..Trickle::default() };
-        if let Err(error) = self.client.app.relay.trickle(id, trickle).await {
+        if let Err(error) = self.client.api.relay.trickle(id, trickle).await {
             log::debug!(target: "api", "{} websocket candidate: {error}", self.client.remote);
         }
     }
 
-    async fn say(&mut self, text: String) -> Result<(), String> {
+    async fn say(&mut self, text: String) -> Result<(), Ended> {
         self.write(Message::Text(text.into())).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), String> {
+    async fn write(&mut self, message: Message) -> Result<(), Ended> {
         match timeout(WRITE_TIME, self.socket.send(message)).await {
-            Ok(sent) => sent.map_err(|error| error.to_string()),
-            Err(_) => Err("the client does not read".into()),
+            Ok(sent) => sent.map_err(Ended::Protocol),
+            Err(_) => Err(Ended::NotRead),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): endpoints `/NAME/whip` and `/NAME/whep`, and the session that an
 //! offer creates under them. Sessions of `/api/webrtc` behave the same.
-use super::errors::{Door as Contract, response};
-use super::go2rtc::offer;
-use super::routes::App;
+use super::errors::{Contract, response};
+use super::offers::offer;
+use super::state::Api;
 use super::trickle::parse_fragment;
-use crate::http::server::head::Method;
-use crate::http::server::percent::decode_path;
-use crate::http::server::request::Request;
-use crate::http::server::response::Response;
+use crate::http::server::Method;
+use crate::http::server::decode_path;
+use crate::http::server::{Request, Response};
 use crate::stream::relay::{Intent, Trickled};
 
 pub const SDP: &str = "application/sdp";
@@ -16,7 +15,7 @@ const ENDPOINT_METHODS: &str = "POST, GET, HEAD, OPTIONS";
 const SESSION_METHODS: &str = "PATCH, DELETE, GET, HEAD, OPTIONS";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Endpoint {
     Whip,
     Whep,
 }
@@ -24,7 +23,7 @@ pub enum Door {
 /// What a path of WHIP or WHEP names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    Endpoint { door: Door, stream: String },
+    Endpoint { endpoint: Endpoint, stream: String },
     Session { id: String },
 }
 
@@ -33,79 +32,78 @@ pub enum Target {
 pub fn target(path: &str) -> Option<Target> {
     let path = path.strip_prefix('/')?;
     let (before, last) = path.rsplit_once('/')?;
-    if let Some(door) = door(last) {
+    if let Some(endpoint) = endpoint_of(last) {
         let stream = decode_path(before).filter(|stream| !stream.is_empty())?;
-        return Some(Target::Endpoint { door, stream });
+        return Some(Target::Endpoint { endpoint, stream });
     }
     let (stream, middle) = before.rsplit_once('/')?;
-    let session = (door(middle).is_some() && !stream.is_empty()) || before == "api/webrtc";
+    let session = (endpoint_of(middle).is_some() && !stream.is_empty()) || before == "api/webrtc";
     match decode_path(last) {
         Some(id) if session && !id.is_empty() => Some(Target::Session { id }),
         _ => None,
     }
 }
 
-fn door(segment: &str) -> Option<Door> {
+fn endpoint_of(segment: &str) -> Option<Endpoint> {
     match segment {
-        "whip" => Some(Door::Whip),
-        "whep" => Some(Door::Whep),
+        "whip" => Some(Endpoint::Whip),
+        "whep" => Some(Endpoint::Whep),
         _ => None,
     }
 }
 
-pub async fn endpoint(app: &App, request: Request, door: Door, stream: String) -> Response {
+pub async fn endpoint(api: &Api, request: Request, endpoint: Endpoint, stream: String) -> Response {
     match request.method {
         // Mainsail wants exactly 204.
-        Method::Options => Response::new(204)
-            .with("Allow", ENDPOINT_METHODS)
-            .with("Accept-Post", SDP)
-            .with_links(&app.services.ice_links),
+        Method::Options => {
+            Response::new(204).with("Allow", ENDPOINT_METHODS).with("Accept-Post", SDP).with_links(&api.ice_links)
+        }
         Method::Get | Method::Head => Response::new(204),
         Method::Post if request.content_type != SDP => {
             Response::text(415, format!("an offer must come with Content-Type: {SDP}")).with("Accept-Post", SDP)
         }
-        Method::Post => match door {
-            Door::Whip => create(app, request, stream, Intent::Publish, "webrtc/whip").await,
-            Door::Whep => create(app, request, stream, Intent::View, "webrtc/whep").await,
+        Method::Post => match endpoint {
+            Endpoint::Whip => create(api, request, stream, Intent::Publish, "webrtc/whip").await,
+            Endpoint::Whep => create(api, request, stream, Intent::View, "webrtc/whep").await,
         },
         _ => Response::method_not_allowed(ENDPOINT_METHODS),
     }
 }
 
 /// Answers an offer with 201 and the new session's address, one segment below the address of the request.
-pub async fn create(app: &App, request: Request, stream: String, intent: Intent, format: &'static str) -> Response {
-    let sdp = match String::from_utf8(request.body.clone()) {
+pub async fn create(api: &Api, request: Request, stream: String, intent: Intent, format: &'static str) -> Response {
+    let sdp = match std::str::from_utf8(&request.body) {
         Ok(sdp) if !sdp.is_empty() => sdp,
         _ => return Response::text(400, "the body must be an SDP offer"),
     };
-    match offer(app, &request, stream, intent, sdp, format).await {
+    match offer(api, &request, stream, intent, sdp, format).await {
         Ok(answer) => Response::new(201)
             .body(SDP, answer.sdp.into_bytes())
-            .with("Location", format!("{}{}/{}", app.base, request.path, answer.id))
+            .with("Location", format!("{}{}/{}", api.base, request.path, answer.id))
             .with("ETag", answer.etag)
             .with("Accept-Patch", FRAGMENT)
-            .with_links(&app.services.ice_links),
-        Err(error) => response(&error, Contract::Strict),
+            .with_links(&api.ice_links),
+        Err(error) => response(&error, Contract::Whip),
     }
 }
 
-pub async fn resource(app: &App, request: Request, id: &str) -> Response {
+pub async fn resource(api: &Api, request: Request, id: &str) -> Response {
     match request.method {
         Method::Options => Response::new(204).with("Allow", SESSION_METHODS).with("Accept-Patch", FRAGMENT),
-        Method::Get | Method::Head => match app.relay.etag(id).await {
+        Method::Get | Method::Head => match api.relay.etag(id).await {
             Ok(etag) => Response::new(204).with("ETag", etag),
-            Err(error) => response(&error, Contract::Strict),
+            Err(error) => response(&error, Contract::Whip),
         },
-        Method::Patch => patch(app, request, id).await,
-        Method::Delete => match app.relay.close(id).await {
+        Method::Patch => patch(api, request, id).await,
+        Method::Delete => match api.relay.close(id).await {
             Ok(()) => Response::new(200),
-            Err(error) => response(&error, Contract::Strict),
+            Err(error) => response(&error, Contract::Whip),
         },
         _ => Response::method_not_allowed(SESSION_METHODS),
     }
 }
 
-async fn patch(app: &App, request: Request, id: &str) -> Response {
+async fn patch(api: &Api, request: Request, id: &str) -> Response {
     if request.content_type != FRAGMENT {
         let text = format!("candidates must come with Content-Type: {FRAGMENT}");
         return Response::text(415, text).with("Accept-Patch", FRAGMENT);
@@ -115,14 +113,14 @@ async fn patch(app: &App, request: Request, id: &str) -> Response {
     };
     let trickle = match parse_fragment(text, request.if_match.clone()) {
         Ok(trickle) => trickle,
-        Err(text) => return Response::text(400, text),
+        Err(error) => return response(&error.into(), Contract::Whip),
     };
-    match app.relay.trickle(id, trickle).await {
+    match api.relay.trickle(id, trickle).await {
         Ok(Trickled::Taken) => Response::new(204),
         Ok(Trickled::Restarted { fragment, etag }) => {
             Response::new(200).body(FRAGMENT, fragment.into_bytes()).with("ETag", etag)
         }
-        Err(error) => response(&error, Contract::Strict),
+        Err(error) => response(&error, Contract::Whip),
     }
 }
 
@@ -132,13 +130,13 @@ mod tests {
 
     #[test]
     fn paths_name_endpoints_and_sessions() {
-        let endpoint = |door, stream: &str| Some(Target::Endpoint { door, stream: stream.into() });
+        let endpoint = |endpoint, stream: &str| Some(Target::Endpoint { endpoint, stream: stream.into() });
         let session = |id: &str| Some(Target::Session { id: id.into() });
         let cases = [
-            ("/cam/whep", endpoint(Door::Whep, "cam")),
-            ("/front%20door/whip", endpoint(Door::Whip, "front door")),
-            ("/a/b%2Fc/whep", endpoint(Door::Whep, "a/b/c")),
-            ("/whep/whep", endpoint(Door::Whep, "whep")),
+            ("/cam/whep", endpoint(Endpoint::Whep, "cam")),
+            ("/front%20door/whip", endpoint(Endpoint::Whip, "front door")),
+            ("/a/b%2Fc/whep", endpoint(Endpoint::Whep, "a/b/c")),
+            ("/whep/whep", endpoint(Endpoint::Whep, "whep")),
             ("/cam/whep/0123", session("0123")),
             ("/a/b/whip/0123", session("0123")),
             ("/api/webrtc/0123", session("0123")),

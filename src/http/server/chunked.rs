@@ -1,8 +1,7 @@
 //! Decoder for chunked request bodies (RFC 9112 section 7.1): strict about line ends, extensions and trailers are read
 //! over, everything is bounded.
-use super::head::body_too_large;
 use super::limits::BODY_BYTES;
-use super::response::Response;
+use super::refusal::Refusal;
 
 /// Longest size line, extensions included.
 const MAX_LINE: usize = 256;
@@ -34,7 +33,7 @@ impl Chunked {
     }
 
     /// Decodes from `input`, appends to `body`, and answers how many bytes were used; what follows the body is not.
-    pub fn feed(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, Response> {
+    pub fn feed(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, Refusal> {
         let mut used = 0;
         while used < input.len() {
             match &mut self.state {
@@ -51,7 +50,7 @@ impl Chunked {
                 State::DataEnd(seen) => {
                     let expected = if *seen == 0 { b'\r' } else { b'\n' };
                     if input[used] != expected {
-                        return Err(malformed("a chunk is longer than it said"));
+                        return Err(Refusal::malformed("a chunk is longer than it said"));
                     }
                     used += 1;
                     self.state = if *seen == 0 { State::DataEnd(1) } else { State::Size };
@@ -61,7 +60,7 @@ impl Chunked {
                     used += 1;
                     self.line.push(byte);
                     if self.line.len() > MAX_LINE {
-                        return Err(malformed("a line of the chunked body is too long"));
+                        return Err(Refusal::malformed("a line of the chunked body is too long"));
                     }
                     if byte == b'\n' {
                         self.end_of_line(body.len())?;
@@ -72,39 +71,35 @@ impl Chunked {
         Ok(used)
     }
 
-    fn end_of_line(&mut self, body: usize) -> Result<(), Response> {
+    fn end_of_line(&mut self, body: usize) -> Result<(), Refusal> {
         let line = std::mem::take(&mut self.line);
         let Some(line) = line.strip_suffix(b"\r\n").filter(|line| !line.contains(&b'\r')) else {
-            return Err(malformed("lines of a chunked body must end with CR LF"));
+            return Err(Refusal::malformed("lines of a chunked body must end with CR LF"));
         };
         self.state = match self.state {
             State::Trailers(_) if line.is_empty() => State::Done,
             State::Trailers(seen) if seen + line.len() <= MAX_TRAILERS => State::Trailers(seen + line.len()),
-            State::Trailers(_) => return Err(malformed("too many trailer fields")),
+            State::Trailers(_) => return Err(Refusal::malformed("too many trailer fields")),
             _ => match chunk_size(line)? {
                 0 => State::Trailers(0),
                 // A sum would overflow where addresses have 32 bits.
                 size if size <= BODY_BYTES.saturating_sub(body) => State::Data(size),
-                _ => return Err(body_too_large()),
+                _ => return Err(Refusal::body_too_large()),
             },
         };
         Ok(())
     }
 }
 
-fn chunk_size(line: &[u8]) -> Result<usize, Response> {
+fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
     let valid = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
     let text = std::str::from_utf8(digits).ok().filter(|_| valid);
-    let Some(text) = text else { return Err(malformed("a chunk size must be a hexadecimal number")) };
+    let Some(text) = text else { return Err(Refusal::malformed("a chunk size must be a hexadecimal number")) };
     if text.len() > 15 {
-        return Err(body_too_large());
+        return Err(Refusal::body_too_large());
     }
-    usize::from_str_radix(text, 16).map_err(|_| body_too_large())
-}
-
-fn malformed(what: &str) -> Response {
-    Response::text(400, format!("malformed HTTP request: {what}"))
+    usize::from_str_radix(text, 16).map_err(|_| Refusal::body_too_large())
 }
 
 #[cfg(test)]
@@ -117,7 +112,7 @@ mod tests {
         while !decoder.is_done() {
             assert!(!input.is_empty(), "incomplete");
             let piece = &input[..step.min(input.len())];
-            let used = decoder.feed(piece, &mut body).map_err(|refusal| refusal.status)?;
+            let used = decoder.feed(piece, &mut body).map_err(|refusal| refusal.status())?;
             input = &input[used..];
         }
         Ok((String::from_utf8(body).unwrap(), String::from_utf8(input.to_vec()).unwrap()))

@@ -1,15 +1,19 @@
 //! One connection of a client: reads requests within the limits, checks who asks, and passes each one on in turn.
 use super::base::Below;
 use super::chunked::Chunked;
+use super::closing::{close_gently, refuse};
 use super::cors;
 use super::exchange;
-use super::gate::{Gate, close_gently, crowd, refuse};
-use super::head::{self, Framing, Head};
-use super::limits::{COPY_BYTES, Limits};
+use super::head::{self, Framing, Head, WebSocketAsk};
+use super::limits::{COPY_BYTES, HEAD_BYTES, Limits};
+use super::refusal::{Kind as RefusalKind, Refusal};
+use super::render::{self, Ending};
+use super::request::Request;
 use super::response::Response;
+use super::state::Server;
 use super::transport::Transport;
+use super::upgrade;
 use crate::doctor::refusals::Kind;
-use crate::http::api::websocket;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
@@ -22,7 +26,7 @@ const HEAD_READ: usize = 1024;
 enum Stop {
     /// The client is gone, or never said anything: nothing to answer.
     Gone,
-    Refused(Response),
+    Refused(Refusal),
 }
 
 impl From<io::Error> for Stop {
@@ -31,61 +35,55 @@ impl From<io::Error> for Stop {
     }
 }
 
-impl From<Response> for Stop {
-    fn from(refusal: Response) -> Self {
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
 /// `head_by`: when the head of the first request must be complete.
-pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by: Instant) {
-    let mut buffer = Vec::new();
+pub async fn serve(mut stream: Transport, peer: SocketAddr, server: &Server, head_by: Instant) {
+    let (mut buffer, limits) = (Vec::new(), &server.limits);
     let mut first = Some(head_by);
     loop {
-        let mut head = match read_head(&mut stream, &mut buffer, &gate.limits, first).await {
+        let mut head = match read_head(&mut stream, &mut buffer, limits, first).await {
             Ok(head) => head,
             Err(Stop::Gone) => return,
-            Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, "", gate.limits.write_time).await,
+            Err(Stop::Refused(refusal)) => return refuse(stream, refusal.into(), "", limits.write_time).await,
         };
         first = None;
-        if let Err(refusal) = check(&head, gate) {
-            log::debug!(target: "api", "{peer}: refused with {}", refusal.status);
-            return refuse(stream, &refusal, "Vary: Origin\r\n", gate.limits.write_time).await;
+        if let Err(refusal) = check(&head, server) {
+            log::debug!(target: "api", "{peer}: refused with {}", refusal.status());
+            return refuse(stream, refusal.into(), "Vary: Origin\r\n", limits.write_time).await;
         }
         let more = field_lines(&head);
-        match gate.app.base.below(&head.target) {
+        match server.base.below(&head.target) {
             Below::Target(target) if target.len() == head.target.len() => {}
             Below::Target(target) => head.target = target.to_owned(),
             Below::Redirect(location) => {
                 let redirect = Response::new(307).with("Location", location);
-                return refuse(stream, &redirect, &more, gate.limits.write_time).await;
+                return refuse(stream, redirect, &more, limits.write_time).await;
             }
         }
-        if let Some(ask) = &head.websocket {
-            let place = || {
-                let (places, spare_loopback) = (gate.limits.websockets, !gate.limits.count_loopback);
-                gate.websockets.take(peer.ip(), places, spare_loopback).map_err(|full| crowd(full, "WebSockets"))
-            };
-            match websocket::handshake(&head, ask).and_then(|answer| Ok((answer, place()?))) {
-                Ok((answer, _place)) => {
-                    let written = timeout(gate.limits.write_time, stream.send(answer.as_bytes())).await;
-                    if written.is_ok_and(|result| result.is_ok()) {
-                        websocket::serve(stream, buffer, &head, peer, &gate.app).await;
-                    }
-                }
-                Err(refusal) => refuse(stream, &refusal, &more, gate.limits.write_time).await,
-            }
-            return;
+        if let Some(ask) = head.websocket.take() {
+            return socket(stream, buffer, head, &ask, &more, peer, server).await;
         }
-        let body = match read_body(&mut stream, &mut buffer, &head, &gate.limits).await {
+        let body = match read_body(&mut stream, &mut buffer, &head, limits).await {
             Ok(body) => body,
             Err(Stop::Gone) => return,
-            Err(Stop::Refused(refusal)) => return refuse(stream, &refusal, &more, gate.limits.write_time).await,
+            Err(Stop::Refused(refusal)) => return refuse(stream, refusal.into(), &more, limits.write_time).await,
         };
-        if exchange::run(&mut stream, peer, gate, &head, &more, body).await.is_err() {
+        let (keep_alive, old) = (head.keep_alive, head.old);
+        let ending = match keep_alive {
+            true => Ending::Told,
+            false if old => Ending::Close,
+            false => Ending::ToldLast,
+        };
+        let request = Request::new(head, peer, body);
+        if exchange::run(&mut stream, &mut buffer, server, request, &more, ending).await.is_err() {
             return;
         }
-        if !head.keep_alive {
+        if !keep_alive {
             return close_gently(stream).await;
         }
         if buffer.is_empty() {
@@ -94,20 +92,42 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, gate: &Gate, head_by
     }
 }
 
+/// Opens a WebSocket and serves it to its end, or says why not.
+async fn socket(
+    mut stream: Transport,
+    early: Vec<u8>,
+    head: Head,
+    ask: &WebSocketAsk,
+    more: &str,
+    peer: SocketAddr,
+    server: &Server,
+) {
+    let (framing, write_time) = (head.framing, server.limits.write_time);
+    let request = Request::new(head, peer, Vec::new());
+    let open = |serve| Ok((serve, upgrade::handshake(ask, framing)?, server.lasting(peer.ip())?));
+    match server.handler.socket(request).and_then(open) {
+        Ok((serve, answer, _place)) => {
+            let answer = render::switch(&answer, "websocket");
+            if timeout(write_time, stream.send(&answer)).await.is_ok_and(|result| result.is_ok()) {
+                serve(upgrade::open(stream, early).await).await;
+            }
+        }
+        Err(refusal) => refuse(stream, refusal, more, write_time).await,
+    }
+}
+
 /// The rules that hold for every address.
-fn check(head: &Head, gate: &Gate) -> Result<(), Response> {
+fn check(head: &Head, server: &Server) -> Result<(), Refusal> {
     let now = std::time::Instant::now();
     let host = match &head.host {
-        Some(host) => {
-            Some(gate.policy.check_host(host).inspect_err(|_| gate.app.refusals.note(Kind::Host, host, now))?)
-        }
+        Some(host) => Some(server.policy.check_host(host).inspect_err(|_| server.refused.note(Kind::Host, host, now))?),
         None => None,
     };
     match &head.origin {
-        Some(origin) => gate
+        Some(origin) => server
             .policy
             .check_origin(origin, host.as_ref())
-            .inspect_err(|_| gate.app.refusals.note(Kind::Origin, origin, now)),
+            .inspect_err(|_| server.refused.note(Kind::Origin, origin, now)),
         None => Ok(()),
     }
 }
@@ -144,10 +164,12 @@ async fn read_head(
             Err(_) if buffer.is_empty() => return Err(Stop::Gone),
             Err(_) => {
                 let seconds = limits.head_time.as_secs();
-                return Err(Response::text(408, format!("the request head took more than {seconds} s")).into());
+                return Err(
+                    Refusal::new(RefusalKind::TooSlow, format!("the request head took more than {seconds} s")).into()
+                );
             }
         }
-        look = before == 0 || buffer[seen..].contains(&b'\n') || buffer.len() >= super::limits::HEAD_BYTES;
+        look = before == 0 || buffer[seen..].contains(&b'\n') || buffer.len() >= HEAD_BYTES;
         seen = buffer.len();
     }
 }
@@ -183,7 +205,7 @@ async fn read_body(
         Ok(body) => body,
         Err(_) => {
             let seconds = limits.body_time.as_secs();
-            Err(Response::text(408, format!("the request body took more than {seconds} s")).into())
+            Err(Refusal::new(RefusalKind::TooSlow, format!("the request body took more than {seconds} s")).into())
         }
     }
 }

@@ -29,8 +29,8 @@ pub fn fields(head: &Head) -> Vec<(&'static str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::server::head::parse;
     use super::*;
+    use crate::http::server::head::parse;
 
     fn answer(request: &str) -> Vec<(&'static str, String)> {
         let (head, _) = parse(request.as_bytes()).unwrap().unwrap();

@@ -1,47 +1,9 @@
 //! A request head: parsed with httparse, refused where two readers could understand it differently (RFC 9112
-//! sections 3, 5 and 6), and rewritten in one canonical form for the routes.
+//! sections 3, 5 and 6), and rewritten in one canonical form for the handler.
 use super::authority::{Authority, default_port};
 use super::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS};
-use super::response::Response;
-
-/// Methods that some address here takes; the rest ends at the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Options,
-}
-
-impl Method {
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            "POST" => Self::Post,
-            "PUT" => Self::Put,
-            "PATCH" => Self::Patch,
-            "DELETE" => Self::Delete,
-            "OPTIONS" => Self::Options,
-            _ => return None,
-        })
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Options => "OPTIONS",
-        }
-    }
-}
+use super::refusal::{Kind, Refusal};
+use tiny_http::Method;
 
 /// How the end of the body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +26,9 @@ pub struct Head {
     pub target: String,
     pub framing: Framing,
     pub expects_continue: bool,
-    /// Another request may follow on this connection. Never in HTTP/1.0, which has neither chunks nor 100 either.
+    /// HTTP/1.0, which has neither chunks nor 100.
+    pub old: bool,
+    /// Another request may follow on this connection. Never in HTTP/1.0.
     pub keep_alive: bool,
     pub websocket: Option<WebSocketAsk>,
     pub host: Option<String>,
@@ -72,52 +36,55 @@ pub struct Head {
     /// `Access-Control-Request-Method` is present: a browser asks before it sends the real request.
     pub preflight: bool,
     pub private_network: bool,
-    /// What routes may see: [`FORWARDED`] only, values in visible ASCII.
+    /// What the handler may see: [`FORWARDED`] only, values in visible ASCII.
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// Fields that are handed on to the routes. Everything else, above all a client's own copies of the gate's fields, ends
+/// Fields that are handed on to the handler, besides `Host` and `Origin`. Everything else, above all a client's own copies of the gate's fields, ends
 /// here.
-const FORWARDED: [&str; 8] =
-    ["host", "origin", "content-type", "user-agent", "if-match", "if-none-match", "sec-fetch-site", "accept-encoding"];
+const FORWARDED: [&str; 6] =
+    ["content-type", "user-agent", "if-match", "if-none-match", "sec-fetch-site", "accept-encoding"];
 
 /// Those of them that may stand on several lines, which are one list (RFC 9110 section 5.3). Lists that are not handed
 /// on, such as `Cookie`, may too.
 const LISTS: [&str; 3] = ["if-match", "if-none-match", "accept-encoding"];
 
 /// Reads a head from the start of `bytes`: `None` while it is incomplete, else the head and its length.
-pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
     let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(too_large()),
+        Ok(httparse::Status::Partial) => return Err(Refusal::head_too_large()),
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Response::text(431, format!("a request may have {HEAD_FIELDS} header fields at most")));
+            return Err(Refusal::new(
+                Kind::HeadTooLarge,
+                format!("a request may have {HEAD_FIELDS} header fields at most"),
+            ));
         }
-        Err(httparse::Error::Version) => return Err(Response::text(505, "this server speaks HTTP/1.1 and HTTP/1.0")),
-        Err(error) => return Err(malformed(&format!("{error}"))),
+        Err(httparse::Error::Version) => {
+            return Err(Refusal::new(Kind::Version, "this server speaks HTTP/1.1 and HTTP/1.0"));
+        }
+        Err(error) => return Err(Refusal::malformed(error)),
     };
     if length > HEAD_BYTES {
-        return Err(too_large());
+        return Err(Refusal::head_too_large());
     }
     if has_bare_newline(&bytes[..length]) {
-        return Err(malformed("lines must end with CR LF"));
+        return Err(Refusal::malformed("lines must end with CR LF"));
     }
     let old = request.version == Some(0);
-    let Some(method) = request.method.and_then(Method::parse) else {
-        return Err(Response::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    };
+    let method = method(request.method.unwrap_or_default())?;
     let fields = Fields(request.headers);
     let host = host(&fields, old)?;
-    let target = target(method, request.path.unwrap_or_default(), host.as_deref())?;
+    let target = target(&method, request.path.unwrap_or_default(), host.as_deref())?;
     let framing = framing(&fields, old)?;
     let expects_continue = match fields.list("expect") {
         Some(_) if old => false,
         None => false,
         Some(value) if value.split(',').all(|one| one.trim().eq_ignore_ascii_case("100-continue")) => true,
-        Some(_) => return Err(Response::text(417, "the only expectation known here is 100-continue")),
+        Some(_) => return Err(Refusal::new(Kind::Expectation, "the only expectation known here is 100-continue")),
     };
     let upgrades = fields.has_token("upgrade", "websocket") && fields.has_token("connection", "upgrade");
     let websocket = match method {
@@ -133,10 +100,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
         forwarded.extend(value.map(|value| (name, value)));
     }
     let head = Head {
-        method,
         target,
         framing,
         expects_continue,
+        old,
         keep_alive: !old && !fields.has_token("connection", "close"),
         websocket,
         host,
@@ -144,8 +111,17 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Response> {
         preflight: method == Method::Options && fields.one("access-control-request-method")?.is_some(),
         private_network: fields.one("access-control-request-private-network")?.as_deref() == Some("true"),
         fields: forwarded,
+        method,
     };
     Ok(Some((head, length)))
+}
+
+/// Methods that nobody takes end here.
+fn method(text: &str) -> Result<Method, Refusal> {
+    match text.parse() {
+        Ok(Method::Connect | Method::Trace | Method::NonStandard(_)) | Err(()) => Err(Refusal::method()),
+        Ok(method) => Ok(method),
+    }
 }
 
 struct Fields<'a>(&'a [httparse::Header<'a>]);
@@ -156,11 +132,11 @@ impl Fields<'_> {
     }
 
     /// The value of a field that may stand once. Bytes outside visible ASCII become `?`.
-    fn one(&self, name: &str) -> Result<Option<String>, Response> {
+    fn one(&self, name: &str) -> Result<Option<String>, Refusal> {
         let mut values = self.all(name);
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
-            return Err(malformed(&format!("the field {name} stands twice")));
+            return Err(Refusal::malformed(format!("the field {name} stands twice")));
         }
         Ok(Some(visible(value)))
     }
@@ -183,17 +159,17 @@ fn visible(value: &[u8]) -> String {
     value.iter().map(visible).collect::<String>().trim().to_owned()
 }
 
-fn host(fields: &Fields<'_>, old: bool) -> Result<Option<String>, Response> {
+fn host(fields: &Fields<'_>, old: bool) -> Result<Option<String>, Refusal> {
     match fields.one("host")? {
-        None if !old => Err(malformed("HTTP/1.1 requests need a Host field")),
+        None if !old => Err(Refusal::malformed("HTTP/1.1 requests need a Host field")),
         host => Ok(host),
     }
 }
 
 /// Origin form from what the request line says (RFC 9112 section 3.2): proxies' absolute form is cut if it names the same
 /// host. `*` stays, for `OPTIONS` only.
-fn target(method: Method, text: &str, host: Option<&str>) -> Result<String, Response> {
-    if text == "*" && method == Method::Options {
+fn target(method: &Method, text: &str, host: Option<&str>) -> Result<String, Refusal> {
+    if text == "*" && *method == Method::Options {
         return Ok(text.to_owned());
     }
     let mut text = text;
@@ -203,20 +179,20 @@ fn target(method: Method, text: &str, host: Option<&str>) -> Result<String, Resp
         let default = default_port(&scheme.to_ascii_lowercase());
         let same = host.and_then(Authority::parse).zip(Authority::parse(authority));
         if !same.is_some_and(|(host, named)| host.is_same(&named, default)) {
-            return Err(malformed("the request line and the Host field name different hosts"));
+            return Err(Refusal::malformed("the request line and the Host field name different hosts"));
         }
         text = &rest[authority.len()..];
         if !text.starts_with('/') {
             target.push('/');
         }
     } else if !text.starts_with('/') {
-        return Err(malformed("the request target must start with /"));
+        return Err(Refusal::malformed("the request target must start with /"));
     }
     for byte in text.bytes() {
         match byte {
             b'#' => break,
             b'!'..=b'~' => target.push(char::from(byte)),
-            b'\0'..=b' ' | 0x7f => return Err(malformed("control characters in the request target")),
+            b'\0'..=b' ' | 0x7f => return Err(Refusal::malformed("control characters in the request target")),
             _ => target.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -228,26 +204,26 @@ fn is_web(scheme: &str) -> bool {
 }
 
 /// RFC 9112 section 6.3, without its leniencies: a request whose end could be read in two ways is refused.
-fn framing(fields: &Fields<'_>, old: bool) -> Result<Framing, Response> {
+fn framing(fields: &Fields<'_>, old: bool) -> Result<Framing, Refusal> {
     let length = fields.one("content-length")?;
     let Some(coding) = fields.one("transfer-encoding")? else {
         let Some(length) = length else { return Ok(Framing::Length(0)) };
         if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(malformed("Content-Length must be one decimal number"));
+            return Err(Refusal::malformed("Content-Length must be one decimal number"));
         }
         return match length.parse() {
             Ok(length) if length <= BODY_BYTES => Ok(Framing::Length(length)),
-            _ => Err(body_too_large()),
+            _ => Err(Refusal::body_too_large()),
         };
     };
     if length.is_some() {
-        return Err(malformed("Content-Length and Transfer-Encoding exclude each other"));
+        return Err(Refusal::malformed("Content-Length and Transfer-Encoding exclude each other"));
     }
     if old {
-        return Err(malformed("HTTP/1.0 has no Transfer-Encoding"));
+        return Err(Refusal::malformed("HTTP/1.0 has no Transfer-Encoding"));
     }
     if !coding.eq_ignore_ascii_case("chunked") {
-        return Err(Response::text(501, "the only transfer coding known here is chunked"));
+        return Err(Refusal::new(Kind::Coding, "the only transfer coding known here is chunked"));
     }
     Ok(Framing::Chunked)
 }
@@ -261,19 +237,6 @@ fn has_bare_newline(bytes: &[u8]) -> bool {
     })
 }
 
-fn malformed(what: &str) -> Response {
-    Response::text(400, format!("malformed HTTP request: {what}"))
-}
-
-fn too_large() -> Response {
-    Response::text(431, format!("the request line and the header fields may have {HEAD_BYTES} bytes at most"))
-}
-
-/// The refusal of a body beyond [`BODY_BYTES`].
-pub fn body_too_large() -> Response {
-    Response::text(413, format!("a request body may have {BODY_BYTES} bytes at most"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +248,7 @@ mod tests {
                 Ok(head)
             }
             Ok(None) => panic!("incomplete: {text:?}"),
-            Err(refusal) => Err(refusal.status),
+            Err(refusal) => Err(refusal.status()),
         }
     }
 
@@ -299,7 +262,7 @@ mod tests {
             head("GET /a?b=c HTTP/1.1\r\nHost: x:1984\r\nUser-Agent: caf\u{e9}\r\nX-Porthole-Peer: 1.2.3.4\r\n\r\n");
         let head = head.unwrap();
         assert_eq!((head.method, head.target.as_str(), head.keep_alive), (Method::Get, "/a?b=c", true));
-        assert_eq!(head.fields, [("host", "x:1984".to_string()), ("user-agent", "caf??".into())]);
+        assert_eq!(head.fields, [("user-agent", "caf??".to_string())]);
         assert_eq!(head.framing, Framing::Length(0));
     }
 
@@ -354,7 +317,7 @@ mod tests {
         let many = "A: b\r\n".repeat(HEAD_FIELDS);
         assert_eq!(fields(&many).unwrap_err(), 431);
         let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(HEAD_BYTES));
-        assert_eq!(parse(long.as_bytes()).unwrap_err().status, 431);
+        assert_eq!(parse(long.as_bytes()).unwrap_err().status(), 431);
     }
 
     #[test]

@@ -18,22 +18,22 @@ pub const BODY_BYTES: usize = 256 * 1024;
 pub const BODY_TIME: Duration = Duration::from_secs(10);
 /// Connections at one time, WebSockets included. A browser has six for requests besides its WebSockets.
 pub const CONNECTIONS: Places = Places { all: 80, each: 20, kept: 8 };
-/// WebSockets among the connections: they may stay for days, and others want to ask something meanwhile. The player has
-/// one for each picture, and does without where there is none.
-pub const WEBSOCKETS: Places = Places { all: 32, each: 14, kept: 4 };
+/// WebSockets and streams among the connections: they may stay for days, and others want to ask something meanwhile. The
+/// player has a WebSocket for each picture, and does without where there is none.
+pub const LASTING: Places = Places { all: 32, each: 14, kept: 4 };
 /// A kept-alive connection that asks nothing is closed after this time.
 pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// A handler's time to answer. Above the engine's own signalling deadline, so that its better text wins.
 pub const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// A client must take each piece of a response ([`COPY_BYTES`]) within this time.
+/// A client must take so much of a response ([`COPY_BYTES`]), and the last bytes that there are, within this time.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
-/// A client must take a whole response within this time.
+/// A client must take a whole response within this time, unless it is a stream.
 pub const RESPONSE_TIME: Duration = Duration::from_secs(60);
-/// Responses are sent to the client in pieces of this size, and bodies are read in them.
+/// A client that takes so much gets further time for the rest. Bodies of requests are read in pieces of this size.
 pub const COPY_BYTES: usize = 4 * 1024;
-/// One response. The list of 200 streams with a viewer each has some 200 KiB, the log 512 KiB at most.
+/// One response that is no stream. The list of 200 streams with a viewer each has some 200 KiB, the log 512 KiB at most.
 pub const RESPONSE_BYTES: usize = 2 * 1024 * 1024;
-/// Responses that wait for their clients to read, all together.
+/// Responses that wait for their clients to read, all together, with the pieces of streams.
 pub const UNREAD_BYTES: usize = 2 * RESPONSE_BYTES;
 /// After a refusal what the client still sends is thrown away for so long, or it would see a reset instead of the text.
 pub const LINGER_TIME: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ pub struct Limits {
     pub head_time: Duration,
     pub body_time: Duration,
     pub connections: Places,
-    pub websockets: Places,
+    pub lasting: Places,
     /// Counts the programs of this machine one by one, as those of others.
     pub count_loopback: bool,
     pub idle_time: Duration,
@@ -66,7 +66,7 @@ impl Default for Limits {
             head_time: HEAD_TIME,
             body_time: BODY_TIME,
             connections: CONNECTIONS,
-            websockets: WEBSOCKETS,
+            lasting: LASTING,
             count_loopback: false,
             idle_time: IDLE_TIME,
             answer_time: ANSWER_TIME,

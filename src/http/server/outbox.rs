@@ -26,14 +26,10 @@ pub struct Parcel {
 impl Outbox {
     /// Counts `bytes` for a client, and gives up other responses until all together have `most` at most.
     pub fn keep(self: &Arc<Self>, address: IpAddr, bytes: usize, most: usize) -> Parcel {
-        let new = Kept { client: client(address), bytes, given_up: Arc::default() };
+        let new = Kept { client: client(address), bytes: 0, given_up: Arc::default() };
         let parcel = Parcel { outbox: self.clone(), given_up: new.given_up.clone() };
-        let mut kept = self.kept();
-        while kept.iter().map(|kept| kept.bytes).sum::<usize>() + bytes > most {
-            let Some(at) = greediest(&kept, &new) else { break };
-            kept.remove(at).given_up.notify_one();
-        }
-        kept.push(new);
+        self.kept().push(new);
+        parcel.resize(bytes, most);
         parcel
     }
 
@@ -54,6 +50,18 @@ fn greediest(kept: &[Kept], new: &Kept) -> Option<usize> {
 }
 
 impl Parcel {
+    /// Counts so many bytes from now on, as the newest; others are given up as in [`Outbox::keep`].
+    pub fn resize(&self, bytes: usize, most: usize) {
+        let mut kept = self.outbox.kept();
+        let Some(at) = kept.iter().position(|kept| Arc::ptr_eq(&kept.given_up, &self.given_up)) else { return };
+        let own = Kept { bytes, ..kept.remove(at) };
+        while kept.iter().map(|kept| kept.bytes).sum::<usize>() + bytes > most {
+            let Some(at) = greediest(&kept, &own) else { break };
+            kept.remove(at).given_up.notify_one();
+        }
+        kept.push(own);
+    }
+
     /// Completes when the response has to be given up.
     pub async fn given_up(&self) {
         self.given_up.notified().await;
@@ -89,6 +97,10 @@ mod tests {
         assert!(![&modest, &newcomer, &free].into_iter().any(is_given_up));
         let further = keep("10.0.0.2", 40);
         assert!(is_given_up(&newcomer) && !is_given_up(&further) && !is_given_up(&modest));
+        // A stream counts what it is sending now.
+        free.resize(100, 100);
+        assert!([&modest, &further].into_iter().all(is_given_up) && !is_given_up(&free));
+        free.resize(0, 100);
         drop((modest, greedy, newcomer, further, free));
         assert!(outbox.kept().is_empty());
     }

@@ -1,5 +1,6 @@
 //! Which peers may connect at all: the machine itself and its local networks, and what `api.allow` adds.
 use crate::net::connect::is_local;
+use std::fmt;
 use std::net::IpAddr;
 
 /// One network of `api.allow`.
@@ -9,21 +10,42 @@ pub struct Network {
     prefix: u8,
 }
 
+/// An entry of `api.allow` that is no network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoNetwork {
+    entry: String,
+    /// The longest prefix of such an address, where it is the prefix that is wrong.
+    longest: Option<u8>,
+}
+
+impl fmt::Display for NoNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entry, longest } = self;
+        match longest {
+            None => write!(f, "api.allow: {entry:?} is neither an address nor a network such as 10.0.0.0/8"),
+            Some(longest) => write!(f, "api.allow: {entry:?}: the prefix length must be 0 to {longest}"),
+        }
+    }
+}
+
+impl std::error::Error for NoNetwork {}
+
 impl Network {
-    /// `10.0.0.0/8`, `2001:db8::/32` or a single address. The error names what is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// `10.0.0.0/8`, `2001:db8::/32` or a single address.
+    pub fn parse(text: &str) -> Result<Self, NoNetwork> {
+        let wrong = |longest| NoNetwork { entry: text.to_owned(), longest };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
         let Ok(address) = address.parse::<IpAddr>() else {
-            return Err(format!("api.allow: {text:?} is neither an address nor a network such as 10.0.0.0/8"));
+            return Err(wrong(None));
         };
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix.map(str::parse::<u8>) {
             None => longest,
             Some(Ok(prefix)) if prefix <= longest => prefix,
-            Some(_) => return Err(format!("api.allow: {text:?}: the prefix length must be 0 to {longest}")),
+            Some(_) => return Err(wrong(Some(longest))),
         };
         Ok(Self { address, prefix })
     }
@@ -44,7 +66,7 @@ impl Network {
 }
 
 /// Parses the whole of `api.allow`; the first wrong entry is the error.
-pub fn parse_allow(entries: &[String]) -> Result<Vec<Network>, String> {
+pub fn parse_allow(entries: &[String]) -> Result<Vec<Network>, NoNetwork> {
     entries.iter().map(|entry| Network::parse(entry.trim())).collect()
 }
 
@@ -106,7 +128,7 @@ mod tests {
     fn a_wrong_entry_is_named() {
         for entry in ["10.0.0.0/33", "lan", "10.0.0.0/", "::/129", ""] {
             let error = Network::parse(entry).unwrap_err();
-            assert!(error.contains(&format!("{entry:?}")), "{error}");
+            assert!(error.to_string().contains(&format!("{entry:?}")), "{error}");
         }
     }
 }

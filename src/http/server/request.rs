@@ -1,8 +1,10 @@
-//! A request as routes see it: already checked and complete.
-use super::head::Method;
+//! A request as its handler sees it: already checked and complete.
+use super::head::Head;
 use super::percent::decode_form;
 use std::net::{IpAddr, SocketAddr};
+use tiny_http::Method;
 
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: Method,
@@ -24,21 +26,23 @@ pub struct Request {
 }
 
 impl Request {
-    /// `fields` come from the gate: canonical, each one once, in visible ASCII.
-    pub fn new<'a>(
-        method: Method,
-        target: &str,
-        fields: impl Iterator<Item = (&'a str, &'a str)>,
-        peer: SocketAddr,
-        body: Vec<u8>,
-    ) -> Self {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    /// From a head, whose fields stand once each, in visible ASCII.
+    pub fn new(head: Head, peer: SocketAddr, body: Vec<u8>) -> Self {
+        let mut path = head.target;
+        let query = match path.split_once('?') {
+            Some((before, query)) => {
+                let (end, query) = (before.len(), decode_form(query));
+                path.truncate(end);
+                query
+            }
+            None => Vec::new(),
+        };
         let mut request = Self {
-            method,
-            path: path.to_owned(),
-            query: decode_form(query),
-            host: None,
-            origin: None,
+            method: head.method,
+            path,
+            query,
+            host: head.host,
+            origin: head.origin,
             content_type: String::new(),
             user_agent: String::new(),
             if_match: None,
@@ -48,11 +52,8 @@ impl Request {
             peer,
             body,
         };
-        for (name, value) in fields {
-            let value = value.to_owned();
-            match name.to_ascii_lowercase().as_str() {
-                "host" => request.host = Some(value),
-                "origin" => request.origin = Some(value),
+        for (name, value) in head.fields {
+            match name {
                 "content-type" => request.content_type = clean_content_type(&value),
                 "user-agent" => request.user_agent = value,
                 "if-match" => request.if_match = Some(value),
@@ -63,6 +64,14 @@ impl Request {
             }
         }
         request
+    }
+
+    /// One without fields, from a peer on the network.
+    #[cfg(test)]
+    pub fn plain(method: Method, target: &str) -> Self {
+        let text = format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (head, _) = super::head::parse(text.as_bytes()).unwrap().unwrap();
+        Self::new(head, ([10, 0, 0, 1], 1).into(), Vec::new())
     }
 
     /// First value of a query parameter.
@@ -120,8 +129,7 @@ mod tests {
     #[test]
     fn the_address_in_the_host_field_is_taken_and_names_are_not() {
         let address = |host: &str| {
-            let fields = [("Host", host)].into_iter();
-            let request = Request::new(Method::Get, "/", fields, ([127, 0, 0, 1], 1).into(), vec![]);
+            let request = Request { host: Some(host.to_owned()), ..Request::plain(Method::Get, "/") };
             request.host_address().map(|ip| ip.to_string())
         };
         assert_eq!(address("192.168.1.2:1984").as_deref(), Some("192.168.1.2"));
@@ -132,9 +140,7 @@ mod tests {
 
     #[test]
     fn query_parameters_may_repeat_or_be_empty() {
-        let fields = [("Host", "x")].into_iter();
-        let target = "/api/streams?src=a&src=b&video&name=";
-        let request = Request::new(Method::Put, target, fields, ([127, 0, 0, 1], 1).into(), vec![]);
+        let request = Request::plain(Method::Put, "/api/streams?src=a&src=b&video&name=");
         assert_eq!(request.query_all("src").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((request.query("video"), request.query_text("video")), (Some(""), None));
         assert_eq!(request.path, "/api/streams");

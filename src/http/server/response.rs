@@ -1,20 +1,25 @@
 //! A response before it is bytes: status, fields, body. Error bodies are one line of plain text.
+use super::body::{Body, Pieces};
 use super::limits::RETRY_AFTER;
 use serde_json::Value;
 use std::borrow::Cow;
+use tiny_http::Header;
 
-/// What a route or a check answers. Never streamed: the largest bodies are the log and the list of streams.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a handler or a check answers.
+#[derive(Debug)]
 pub struct Response {
+    /// The status code.
     pub status: u16,
-    pub fields: Vec<(&'static str, String)>,
-    pub body: Cow<'static, [u8]>,
+    /// The header fields, without those of the connection and of the body's length.
+    pub fields: Vec<Header>,
+    /// The body.
+    pub body: Body,
 }
 
 impl Response {
     /// A response without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, fields: Vec::new(), body: Cow::Borrowed(b"") }
+        Self { status, fields: Vec::new(), body: Body::Bytes(Cow::Borrowed(b"")) }
     }
 
     /// A sentence for people; the shape that go2rtc's clients know (`nosniff`, trailing newline).
@@ -24,6 +29,7 @@ impl Response {
         Self::new(status).body("text/plain; charset=utf-8", text.into_bytes())
     }
 
+    /// 200 with a JSON value.
     pub fn json(value: &Value) -> Self {
         Self::new(200).body("application/json", value.to_string().into_bytes())
     }
@@ -33,17 +39,34 @@ impl Response {
         Self::text(405, format!("this address takes only: {allow}")).with("Allow", allow)
     }
 
+    /// Gives it a body of known length.
     pub fn body(mut self, content_type: &str, body: impl Into<Cow<'static, [u8]>>) -> Self {
-        self.body = body.into();
+        self.body = Body::Bytes(body.into());
+        self.typed(content_type)
+    }
+
+    /// 200 with a body whose type nobody asked for.
+    pub fn untyped(body: Vec<u8>) -> Self {
+        Self { body: Body::Bytes(body.into()), ..Self::new(200) }
+    }
+
+    /// Gives it a body that is made while it is read. Nothing in between may keep it: proxies would wait for its end.
+    pub fn stream(mut self, content_type: &str, pieces: Pieces) -> Self {
+        self.body = Body::Stream(pieces);
+        self.typed(content_type).with("Cache-Control", "no-store").with("X-Accel-Buffering", "no")
+    }
+
+    fn typed(self, content_type: &str) -> Self {
         self.with("Content-Type", content_type).with("X-Content-Type-Options", "nosniff")
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.fields.push((name, value.into()));
+    /// Adds a field. One that is no ASCII text is left out.
+    pub fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        self.fields.extend(Header::from_bytes(name, value.as_ref()));
         self
     }
 
-    /// The STUN and TURN servers that players shall use (RFC 9725 section 4.6), one field for each.
+    /// Adds the STUN and TURN servers that players shall use (RFC 9725 section 4.6), one field for each.
     pub fn with_links(self, links: &[String]) -> Self {
         links.iter().fold(self, |response, link| response.with("Link", link))
     }
@@ -53,14 +76,12 @@ impl Response {
         self.with("Retry-After", RETRY_AFTER.to_string())
     }
 
-    /// The sentence of a response of [`Response::text`].
-    pub fn sentence(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim_end().to_owned()
-    }
-
-    #[cfg(test)]
+    /// The value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|field| field.field.as_str().as_str().eq_ignore_ascii_case(name))
+            .map(|field| field.value.as_str())
     }
 }
 

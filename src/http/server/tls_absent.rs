@@ -1,9 +1,9 @@
 //! HTTPS in a binary without the feature `tls`: a setting that asks for it is an error in the log, and HTTP goes on.
 use crate::config::{self, TlsMode};
-use crate::http::Services;
 use crate::http::server::certificate::WITHOUT_TLS;
 use serde_json::Value;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -14,8 +14,13 @@ pub enum Tls {}
 
 pub type Stream = TcpStream;
 
+/// What a connection with TLS stands on.
+pub fn tcp(stream: &Stream) -> &TcpStream {
+    stream
+}
+
 impl Tls {
-    pub fn new(api: &config::Api, _: &Services) -> Option<Arc<Self>> {
+    pub fn new(api: &config::Api, _: &str, _: Option<PathBuf>) -> Option<Arc<Self>> {
         if api.tls != TlsMode::Off || !api.tls_cert.is_empty() || !api.tls_key.is_empty() {
             log::error!(target: "api", "no HTTPS: {WITHOUT_TLS}");
         }

@@ -1,6 +1,5 @@
 //! The front over real sockets with a pretended engine behind it.
 mod api;
-mod fuzz;
 mod gate;
 mod sharing;
 mod websocket;

@@ -8,6 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
+use std::fmt;
 use std::time::Duration;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -32,6 +33,22 @@ pub struct Pair {
     pub key: String,
 }
 
+/// Half of a [`Pair`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Certificate,
+    Key,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::Key => "key",
+        })
+    }
+}
+
 /// An authority that can make certificates.
 pub struct Authority {
     pub facts: Facts,
@@ -54,11 +71,12 @@ impl Authority {
         Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 
-    /// The error says which of the two is damaged.
-    pub fn read(pair: &Pair) -> Result<Self, &'static str> {
-        let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).map_err(|_| "certificate")?;
-        let facts = Facts::read(&der).ok_or("certificate")?;
-        let key = KeyPair::from_pem(&pair.key).map_err(|_| "key")?;
+    /// # Errors
+    /// With the part that is damaged.
+    pub fn read(pair: &Pair) -> Result<Self, Part> {
+        let der = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).map_err(|_| Part::Certificate)?;
+        let facts = Facts::read(&der).ok_or(Part::Certificate)?;
+        let key = KeyPair::from_pem(&pair.key).map_err(|_| Part::Key)?;
         Ok(Self { facts, key })
     }
 

@@ -4,16 +4,17 @@
 //! it. Connections that are open keep the one that they began with.
 mod authority;
 mod constraints;
+mod error;
 mod facts;
 mod names;
 mod store;
 
-use crate::config::{self, TlsMode};
-use crate::http::Services;
 use crate::config::Given;
+use crate::config::{self, TlsMode};
 use crate::http::server::certificate;
 use crate::net::interfaces;
 use authority::{Authority, Pair, outdated};
+use error::Error;
 use facts::Facts;
 use names::Names;
 use serde_json::{Value, json};
@@ -45,6 +46,11 @@ const DIRECTORY: &str = "porthole-tls";
 
 /// A connection after its handshake.
 pub type Stream = tokio_rustls::server::TlsStream<TcpStream>;
+
+/// What a connection with TLS stands on.
+pub fn tcp(stream: &Stream) -> &TcpStream {
+    stream.get_ref().0
+}
 
 pub struct Tls {
     origin: Origin,
@@ -81,6 +87,14 @@ struct Seen {
     stamps: Option<[Stamp; 2]>,
 }
 
+/// What a look came to.
+enum Looked {
+    /// Nothing to be looked at has changed, nor what was wrong with it.
+    Same,
+    /// The certificate is the right one.
+    Anew,
+}
+
 /// The authority as devices are shown it.
 #[derive(Clone)]
 struct Root {
@@ -111,14 +125,15 @@ impl ResolvesServerCert for Shown {
 impl Tls {
     /// `None`: nothing in the configuration asks for it. A certificate that can't be had is an error in the log and in
     /// the status, and looked for again when somebody comes.
-    pub fn new(api: &config::Api, services: &Services) -> Option<Arc<Self>> {
+    /// `machine` is this machine's name; `place`, where an authority may be kept, with its directory.
+    pub fn new(api: &config::Api, machine: &str, place: Option<PathBuf>) -> Option<Arc<Self>> {
         let origin = match api.tls {
             _ if !api.tls_cert.is_empty() || !api.tls_key.is_empty() => {
                 Origin::Given { certificate: api.tls_cert.clone(), key: api.tls_key.clone() }
             }
             TlsMode::Auto => Origin::Made {
-                store: place(services).map(|directory| Store { directory }),
-                machine: services.host_name.clone(),
+                store: place.map(|place| Store { directory: place.join(DIRECTORY) }),
+                machine: machine.to_owned(),
                 hosts: api.hosts.clone(),
             },
             TlsMode::Off => return None,
@@ -206,11 +221,13 @@ impl Tls {
                 let wanted = Names::of(machine, hosts, &interfaces::list());
                 self.look_made(&mut seen, store, machine, wanted, now())
             }
-            Origin::Made { store: None, .. } => Err("api.tls: auto needs a place to keep its certificates: name a \
-                configuration file with -c, or a directory in the environment variable STATE_DIRECTORY"
-                .into()),
+            Origin::Made { store: None, .. } => Err(Error::NoPlace),
         };
-        let error = result.err();
+        let error = match result {
+            Ok(Looked::Same) => return,
+            Ok(Looked::Anew) => None,
+            Err(error) => Some(error.to_string()),
+        };
         if let Some(error) = &error
             && seen.error != Some(error.clone())
         {
@@ -222,13 +239,13 @@ impl Tls {
         seen.error = error;
     }
 
-    fn look_given(&self, seen: &mut Seen, certificate: &Given, key: &Given) -> Result<(), String> {
+    fn look_given(&self, seen: &mut Seen, certificate: &Given, key: &Given) -> Result<Looked, Error> {
         let stamps = [certificate, key].map(|given| given.path().and_then(stamp));
         if seen.stamps == Some(stamps) {
-            return seen.error.clone().map_or(Ok(()), Err);
+            return Ok(Looked::Same);
         }
         let reloaded = seen.stamps.replace(stamps).is_some();
-        let pair = certificate::read(certificate, key, &certificate::file).map_err(|wrong| wrong.to_string())?;
+        let pair = certificate::read(certificate, key, &certificate::file).map_err(Error::Given)?;
         let facts = Facts::read(&pair.cert[0]).unwrap_or_default();
         if reloaded {
             log::info!(target: "api", "certificate read again subject={:?}", facts.subject);
@@ -238,10 +255,17 @@ impl Tls {
         }
         self.shown.set(pair);
         seen.certificate = Some(facts);
-        Ok(())
+        Ok(Looked::Anew)
     }
 
-    fn look_made(&self, seen: &mut Seen, store: &Store, machine: &str, wanted: Names, now: i64) -> Result<(), String> {
+    fn look_made(
+        &self,
+        seen: &mut Seen,
+        store: &Store,
+        machine: &str,
+        wanted: Names,
+        now: i64,
+    ) -> Result<Looked, Error> {
         let root = match &seen.root {
             Some(root) => root.clone(),
             None => {
@@ -286,26 +310,25 @@ impl Tls {
             Some(facts) => outdated(&root.facts, facts, &names, now),
             None => Some("there was none"),
         };
-        let Some(reason) = reason else { return Ok(()) };
+        let Some(reason) = reason else { return Ok(Looked::Anew) };
         let pair = store.read(Kind::Authority)?;
-        let pair = pair.ok_or_else(|| format!("the authority's files in {} are gone", store.directory.display()))?;
-        let pair =
-            authority(store, &pair)?.issue(&names, now).map_err(|error| format!("no new certificate: {error}"))?;
+        let pair = pair.ok_or_else(|| Error::Gone(store.directory.clone()))?;
+        let pair = authority(store, &pair)?.issue(&names, now).map_err(Error::Issue)?;
         let written = store.write(Kind::Server, &pair);
-        let (key, facts) = load(pair).ok_or("no new certificate: it can't be read")?;
+        let (key, facts) = load(pair).ok_or(Error::Issued)?;
         log::info!(target: "api", "certificate made, {reason} names={} addresses={}", facts.names.dns.len(), facts.names.ips.len());
         self.shown.set(key);
         seen.certificate = Some(facts);
-        written
+        written.map(|()| Looked::Anew)
     }
 }
 
 /// Reads the authority, or makes it at the first start.
-fn open(store: &Store, machine: &str, names: &Names, now: i64) -> Result<Root, String> {
+fn open(store: &Store, machine: &str, names: &Names, now: i64) -> Result<Root, Error> {
     let pair = match store.read(Kind::Authority)? {
         Some(pair) => pair,
         None => {
-            let pair = Authority::make(machine, names, now).map_err(|error| format!("no authority: {error}"))?;
+            let pair = Authority::make(machine, names, now).map_err(Error::Make)?;
             store.write(Kind::Authority, &pair)?;
             pair
         }
@@ -315,11 +338,8 @@ fn open(store: &Store, machine: &str, names: &Names, now: i64) -> Result<Root, S
     Ok(Root { pem: pair.certificate, facts, fingerprint })
 }
 
-fn authority(store: &Store, pair: &Pair) -> Result<Authority, String> {
-    Authority::read(pair).map_err(|part| {
-        let directory = store.directory.display();
-        format!("the authority's {part} in {directory} is damaged; remove the directory to have a new authority made")
-    })
+fn authority(store: &Store, pair: &Pair) -> Result<Authority, Error> {
+    Authority::read(pair).map_err(|part| Error::Damaged(part, store.directory.clone()))
 }
 
 /// A certificate as the store had it; `None` if it is damaged, or not of its key.
@@ -337,12 +357,6 @@ fn server(shown: Arc<Shown>) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(RESUMABLE);
     Arc::new(config)
-}
-
-/// The first directory of `STATE_DIRECTORY`, else that of the configuration file.
-fn place(services: &Services) -> Option<PathBuf> {
-    let beside = || services.config_path.as_deref().and_then(Path::parent).map(Path::to_owned);
-    Some(services.state_directory.clone().or_else(beside)?.join(DIRECTORY))
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -1,6 +1,6 @@
 //! The names and addresses that this machine is called by on its own network: what its certificate has to name.
-use crate::http::server::peers;
 use crate::gather::interfaces::Interface;
+use crate::http::server::peers;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

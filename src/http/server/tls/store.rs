@@ -1,5 +1,6 @@
 //! The files of an authority and its certificate: a directory of their own, for its owner only.
 use super::authority::Pair;
+use super::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -33,7 +34,7 @@ pub struct Store {
 impl Store {
     /// `None` where there is none yet, or half of one from a start that was cut off. The error names the file: one that
     /// can't be read is not replaced.
-    pub fn read(&self, kind: Kind) -> Result<Option<Pair>, String> {
+    pub fn read(&self, kind: Kind) -> Result<Option<Pair>, Error> {
         let [certificate, key] = kind.names().map(|name| self.text(name));
         match (certificate?, key?) {
             (Some(certificate), Some(key)) => Ok(Some(Pair { certificate, key })),
@@ -42,12 +43,12 @@ impl Store {
     }
 
     /// The key first: without its certificate it is nothing, and made anew.
-    pub fn write(&self, kind: Kind, pair: &Pair) -> Result<(), String> {
+    pub fn write(&self, kind: Kind, pair: &Pair) -> Result<(), Error> {
         let [certificate, key] = kind.names();
-        self.create().map_err(|error| format!("{} can't be made: {error}", self.directory.display()))?;
+        self.create().map_err(|error| Error::Directory(self.directory.clone(), error))?;
         for (name, text) in [(key, &pair.key), (certificate, &pair.certificate)] {
             let path = self.directory.join(name);
-            replace(&path, text).map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+            replace(&path, text).map_err(|error| Error::Write(path, error))?;
         }
         Ok(())
     }
@@ -56,12 +57,12 @@ impl Store {
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.directory)
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, String> {
+    fn text(&self, name: &str) -> Result<Option<String>, Error> {
         let path = self.directory.join(name);
         match read(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{} can't be read: {error}", path.display())),
+            Err(error) => Err(Error::Read(path, error)),
         }
     }
 }
@@ -122,7 +123,7 @@ mod tests {
         fs::remove_file(&key).unwrap();
         assert!(store.read(Kind::Server).unwrap().is_none());
         fs::create_dir(&key).unwrap();
-        assert!(store.read(Kind::Server).is_err_and(|error| error.contains("server.key can't be read")));
+        assert!(store.read(Kind::Server).is_err_and(|error| error.to_string().contains("server.key can't be read")));
         fs::remove_dir_all(&directory).unwrap();
     }
 }
