@@ -33,12 +33,9 @@ pub async fn run(
         Ok(response) => bounded(response),
         Err(_) => Response::text(504, "the relay took too long to answer; its log says what it waited for"),
     };
-    let place = match &response.body {
-        Body::Stream(_) if !is_head => Some(server.lasting(peer.ip())),
-        _ => None,
-    };
-    let (response, _place) = match place {
-        Some(Err(refusal)) => (refusal.into(), None),
+    let is_stream = matches!(response.body, Body::Stream(_));
+    let (response, _place) = match (is_stream && !is_head).then(|| server.lasting(peer.ip())) {
+        Some(Err(crowded)) => (crowded.into(), None),
         place => (response, place),
     };
     if let Some(line) = line {
@@ -46,15 +43,7 @@ pub async fn run(
     }
     let limits = &server.limits;
     let keep = |bytes| server.counts.outbox.keep(peer.ip(), bytes, limits.unread);
-    // A stream whose length is nobody's to tell needs HTTP/1.1 or an end.
-    let head = render::head(
-        &response,
-        more,
-        match (&response.body, ending) {
-            (Body::Bytes(_), Ending::Close) => Ending::ToldLast,
-            (_, ending) => ending,
-        },
-    );
+    let head = render::head(&response, more, ending);
     match response.body {
         body if is_head => {
             drop(body);

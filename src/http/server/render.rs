@@ -15,7 +15,7 @@ pub enum Ending {
     Told,
     /// The same, and the connection ends behind it.
     ToldLast,
-    /// With the connection: HTTP/1.0 knows no chunks.
+    /// By its length, or with the connection if it is a stream: HTTP/1.0 knows no chunks. The connection ends in any case.
     Close,
 }
 

@@ -9,8 +9,9 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 
 /// Bytes that a socket reads at one time.
 const READ_BUFFER: usize = 4 * 1024;
-/// The longest message, and the longest frame of one: offers have 5 to 20 KiB.
+/// The longest message: descriptions, the longest ones that are sent, have 5 to 20 KiB.
 const MAX_MESSAGE: usize = 128 * 1024;
+/// The longest frame of one.
 const MAX_FRAME: usize = 64 * 1024;
 /// Messages that wait for a client that does not read.
 const MAX_WRITE_BUFFER: usize = 256 * 1024;
