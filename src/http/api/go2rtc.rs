@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 const METHODS: &str = "POST, DELETE, OPTIONS";
 
+/// Answers at `/api/webrtc`.
 pub async fn answer(api: &Api, request: Request) -> Response {
     match request.method {
         Method::Options => {

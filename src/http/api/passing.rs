@@ -11,6 +11,7 @@ pub const MAX_PASSING: usize = 64;
 pub struct Passing(Mutex<HashMap<String, String>>);
 
 impl Passing {
+    /// The source of a stream that was made so.
     pub fn source(&self, stream: &str) -> Option<String> {
         self.sources().get(stream).cloned()
     }

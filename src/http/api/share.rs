@@ -6,8 +6,10 @@ use crate::http::server::{Method, Request, Response};
 use crate::share::{Refusal, Told};
 use serde_json::{Value, json};
 
+/// Why there are no share links.
 pub const OFF: &str = "share links are off; to switch them on, add to porthole.yaml: webtorrent: {}";
 
+/// Answers at `/api/webtorrent`.
 pub async fn answer(api: &Api, request: &Request) -> Response {
     let asked = match (request.query_text("src"), request.query_text("dst")) {
         (Some(stream), _) => Some((stream, false)),

@@ -14,6 +14,7 @@ pub const MAX_NAME: usize = 1024;
 /// Sources of one stream that a request may name.
 const MAX_SOURCES: usize = 16;
 
+/// Answers at `/api/streams`.
 pub async fn answer(api: &Api, request: Request) -> Response {
     if request.method == Method::Post {
         return play_or_publish(&request);

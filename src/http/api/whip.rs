@@ -9,11 +9,13 @@ use crate::http::server::decode_path;
 use crate::http::server::{Request, Response};
 use crate::stream::relay::{Intent, Trickled};
 
+/// The type of a session description.
 pub const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ENDPOINT_METHODS: &str = "POST, GET, HEAD, OPTIONS";
 const SESSION_METHODS: &str = "PATCH, DELETE, GET, HEAD, OPTIONS";
 
+/// Where an offer goes: to publish, or to watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Whip,
@@ -52,6 +54,7 @@ fn endpoint_of(segment: &str) -> Option<Endpoint> {
     }
 }
 
+/// Answers where offers go.
 pub async fn endpoint(api: &Api, request: Request, endpoint: Endpoint, stream: String) -> Response {
     match request.method {
         // Mainsail wants exactly 204.
@@ -87,6 +90,7 @@ pub async fn create(api: &Api, request: Request, stream: String, intent: Intent,
     }
 }
 
+/// Answers at the address of a session.
 pub async fn resource(api: &Api, request: Request, id: &str) -> Response {
     match request.method {
         Method::Options => Response::new(204).with("Allow", SESSION_METHODS).with("Accept-Patch", FRAGMENT),

@@ -18,6 +18,7 @@ pub enum Ask {
     Ignored,
 }
 
+/// How a client writes offers, and how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// `webrtc/offer` with a bare SDP, answered by `webrtc/answer`.
@@ -76,6 +77,7 @@ fn offer(dialect: Dialect, sdp: Option<&str>, session: Option<&str>) -> Ask {
     }
 }
 
+/// A candidate of ours.
 pub fn candidate(line: &str) -> String {
     json!({"type": "webrtc/candidate", "value": line}).to_string()
 }
@@ -85,6 +87,7 @@ pub fn turn(heard: bool) -> String {
     json!({"type": "webrtc/talk", "value": if heard { "free" } else { "busy" }}).to_string()
 }
 
+/// A failure that the client shall show.
 pub fn error(text: &str) -> String {
     json!({"type": "error", "value": text}).to_string()
 }

@@ -27,6 +27,7 @@ macro_rules! gz {
     };
 }
 
+/// The type of pages.
 pub const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";

@@ -51,6 +51,7 @@ impl Authority {
         self.name == other.name && self.port_or(default) == other.port_or(default)
     }
 
+    /// An address and no name.
     pub fn is_literal_address(&self) -> bool {
         self.name.parse::<IpAddr>().is_ok()
     }
@@ -78,6 +79,7 @@ impl Origin {
         matches!(self.scheme.as_str(), "http" | "https")
     }
 
+    /// The port of its scheme.
     pub fn default_port(&self) -> Option<u16> {
         default_port(&self.scheme)
     }
@@ -130,6 +132,7 @@ impl Listed {
         }
     }
 
+    /// May a page of this origin use the relay?
     pub fn allows(&self, origin: &Origin) -> bool {
         match self {
             Self::Origin(listed) => listed.is_same(origin),

@@ -21,6 +21,7 @@ impl Base {
         Self(if path.is_empty() { String::new() } else { format!("/{path}") })
     }
 
+    /// The part of a target below the folder.
     pub fn below<'t>(&self, target: &'t str) -> Below<'t> {
         match target.strip_prefix(self.0.as_str()) {
             Some(rest) if rest.starts_with('/') => Below::Target(rest),

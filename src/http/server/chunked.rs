@@ -28,6 +28,7 @@ pub struct Chunked {
 }
 
 impl Chunked {
+    /// Was the end of the body seen?
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }

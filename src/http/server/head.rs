@@ -19,6 +19,7 @@ pub struct WebSocketAsk {
     pub key: String,
 }
 
+/// What a request line and its fields say.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub method: Method,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
+/// All responses that wait.
 #[derive(Debug, Default)]
 pub struct Outbox(Mutex<Vec<Kept>>);
 

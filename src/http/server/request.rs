@@ -93,6 +93,7 @@ impl Request {
         }
     }
 
+    /// All values of a query parameter.
     pub fn query_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
     }

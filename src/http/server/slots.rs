@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How many each client has.
 #[derive(Debug, Default)]
 pub struct Slots(Mutex<HashMap<IpAddr, usize>>);
 

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
+/// First byte of every TLS handshake.
 pub const HANDSHAKE: u8 = 0x16;
 
 /// There is none.
 pub enum Tls {}
 
+/// There is none with TLS.
 pub type Stream = TcpStream;
 
 /// What a connection with TLS stands on.

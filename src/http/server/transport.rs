@@ -17,6 +17,7 @@ const GONE_AFTER: Duration = Duration::from_secs(60);
 /// Bytes of a stream that the system keeps for a client whose network is slow, besides those on their way.
 const UNSENT_BYTES: u32 = 32 * 1024;
 
+/// One connection.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<tls::Stream>),

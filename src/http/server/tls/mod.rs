@@ -52,6 +52,7 @@ pub fn tcp(stream: &Stream) -> &TcpStream {
     stream.get_ref().0
 }
 
+/// The certificate that is shown, and where it comes from.
 pub struct Tls {
     origin: Origin,
     shown: Arc<Shown>,
@@ -189,6 +190,7 @@ impl Tls {
         })
     }
 
+    /// Why there is no certificate, or no new one.
     pub fn error(&self) -> Option<String> {
         self.seen().error.clone()
     }

@@ -27,6 +27,7 @@ impl Kind {
     }
 }
 
+/// The directory.
 pub struct Store {
     pub directory: PathBuf,
 }
