@@ -101,6 +101,20 @@ def test_a_follower_that_speaks_http_1_0_gets_lines_without_chunks(porthole):
     assert json.loads(body.splitlines()[0])["level"] == "info"
 
 
+def test_behind_nginx_lines_come_at_once_and_not_when_a_buffer_is_full(porthole, nginx):
+    relay = porthole({}, **DEBUG)
+    own, port = sockets(relay), nginx(relay)
+    with socket.create_connection(("127.0.0.1", port), timeout=5 * PATIENCE) as connection:
+        connection.sendall(b"GET /webcam/api/log/follow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b"/api/log/follow 200" not in answer:  # its own line, the last one
+            answer += connection.recv(65536)
+        relay.get("/api/here-i-am")
+        while b"/api/here-i-am 404" not in answer:
+            answer += connection.recv(65536)
+    eventually(lambda: sockets(relay) <= own, 5, "the stream ends when nginx has lost its client")
+
+
 @pytest.mark.parametrize("fields, expected", [({}, 200), ({"Origin": "http://elsewhere.example"}, 403), ({"Host": "elsewhere.example"}, 421)])
 def test_whoever_may_not_read_the_log_may_not_follow_it(porthole, fields, expected):
     relay = porthole({})
