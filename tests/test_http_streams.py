@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import socket
+import ssl
 import threading
 import time
 
@@ -99,6 +100,21 @@ def test_a_follower_that_speaks_http_1_0_gets_lines_without_chunks(porthole):
     head, body = answer.split(b"\r\n\r\n", 1)
     assert b"Transfer-Encoding" not in head and b"Content-Length" not in head and b"\r\nConnection: close" in head, head
     assert json.loads(body.splitlines()[0])["level"] == "info"
+
+
+def test_over_tls_lines_come_at_once_and_the_stream_ends_with_its_client(porthole, tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    relay = porthole({}, api={"tls": "auto"}, **DEBUG)
+    own, trusted = sockets(relay), ssl.create_default_context(cafile=str(tmp_path / "state/porthole-tls/ca.crt"))
+    with socket.create_connection((relay.address, relay.http_port), timeout=5 * PATIENCE) as plain:
+        with trusted.wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(FOLLOW)
+            answer = b""
+            for text in (b"/api/log/follow 200", b"/api/here-i-am 404"):
+                while text not in answer:
+                    answer += secure.recv(65536)
+                relay.get("/api/here-i-am")
+    eventually(lambda: sockets(relay) <= own, 5, "the stream ends with its client")
 
 
 def test_behind_nginx_lines_come_at_once_and_not_when_a_buffer_is_full(porthole, nginx):
