@@ -285,6 +285,13 @@ async fn the_relays_own_addresses_answer() {
 }
 
 #[tokio::test]
+async fn who_asks_a_websocket_in_plain_http_is_told_the_protocol() {
+    let answer = world().await.ask("GET /api/ws?src=cam", "", "").await;
+    assert_eq!((status(&answer), field(&answer, "Upgrade")), (426, Some("websocket")));
+    assert!(answer.contains("\r\nConnection: upgrade\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn pages_come_with_their_guards_and_are_not_sent_twice() {
     let world = world().await;
     let page = world.ask("GET /", "", "").await;
