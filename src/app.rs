@@ -8,6 +8,7 @@ use crate::http::{self, Services};
 use crate::logging::Ring;
 use crate::reload;
 use crate::share::Book;
+use futures_util::stream;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -134,7 +135,7 @@ impl File {
     fn saver(file: &Arc<Self>) -> http::Saver {
         let file = file.clone();
         Arc::new(move |name: &str, sources: Option<&[String]>| {
-            let due = file.keeper.change(name, sources, Instant::now()).map_err(|error| error.to_string())?;
+            let due = file.keeper.change(name, sources, Instant::now())?;
             file.due.send_replace(due);
             Ok(())
         })
@@ -183,6 +184,13 @@ struct RecentLog(Ring);
 impl http::Log for RecentLog {
     fn text(&self) -> String {
         self.0.json_lines()
+    }
+
+    fn follow(&self) -> http::Pieces {
+        Box::pin(stream::unfold(self.0.follow(), |mut follower| async {
+            let lines = follower.read(http::PIECE_BYTES).await;
+            Some((lines.into(), follower))
+        }))
     }
 
     fn clear(&self) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the lowest to the highest, each with the modules that belong to it. A module that is not named
 /// belongs where the one around it does.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 13] = [
     &["base", "config", "media"],
     &["rtc"],
     &["stream"],
@@ -16,7 +16,9 @@ const LAYERS: [&[&str]; 11] = [
     &["net"],
     &["source"],
     &["driver"],
-    &["share", "share_absent", "http", "doctor::ask", "doctor::print"],
+    &["share", "share_absent", "doctor::ask", "doctor::print", "http::server"],
+    &["http::api", "http::pages"],
+    &["http"],
     &["", "main", "app", "arguments", "board", "check", "logging", "reload"],
 ];
 

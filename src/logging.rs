@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 
 /// Text that the ring keeps for `/api/log`: some thousand lines, little on a board of 64 MiB.
 pub const RING_BYTES: usize = 256 * 1024;
@@ -68,7 +69,14 @@ impl Line {
 /// The latest lines, bounded by [`RING_BYTES`]; a handle, cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Ring {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    kept: Mutex<Kept>,
+    /// Wakes followers.
+    news: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +84,17 @@ struct Kept {
     lines: VecDeque<Line>,
     /// Sum of their [`cost`].
     bytes: usize,
+    /// How many lines there were before the oldest one here.
+    forgotten: u64,
+}
+
+impl Kept {
+    fn forget_oldest(&mut self) -> bool {
+        let Some(oldest) = self.lines.pop_front() else { return false };
+        self.bytes -= cost(&oldest);
+        self.forgotten += 1;
+        true
+    }
 }
 
 impl Ring {
@@ -86,31 +105,89 @@ impl Ring {
 
     /// All kept lines as JSON, one object a line (`application/jsonlines`).
     pub fn json_lines(&self) -> String {
-        let mut text = String::new();
-        for line in self.lines() {
-            // Writing into a string can't fail.
-            let _ = writeln!(text, "{}", line.json());
-        }
-        text
+        json_lines(&self.lines())
     }
 
+    /// Forgets all lines.
     pub fn clear(&self) {
-        *self.kept() = Kept::default();
+        let mut kept = self.kept();
+        while kept.forget_oldest() {}
+        kept.lines = VecDeque::new();
+    }
+
+    /// Begins with the oldest line that is kept.
+    pub fn follow(&self) -> Follower {
+        let next = self.kept().forgotten;
+        Follower { ring: self.clone(), next }
     }
 
     fn push(&self, line: Line) {
         let mut kept = self.kept();
         kept.bytes += cost(&line);
         kept.lines.push_back(line);
-        while kept.bytes > RING_BYTES {
-            let Some(oldest) = kept.lines.pop_front() else { break };
-            kept.bytes -= cost(&oldest);
-        }
+        while kept.bytes > RING_BYTES && kept.forget_oldest() {}
+        drop(kept);
+        self.shared.news.notify_waiters();
     }
 
     /// A panic while logging must not take the log away from everybody else.
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn json_lines(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        // Writing into a string can't fail.
+        let _ = writeln!(text, "{}", line.json());
+    }
+    text
+}
+
+/// Somebody who reads the log as it grows. Nothing is kept for it beside the ring: lines that it reads too late are
+/// forgotten, and it is told how many.
+#[derive(Debug)]
+pub struct Follower {
+    ring: Ring,
+    /// How many lines there were before the next one that it reads.
+    next: u64,
+}
+
+impl Follower {
+    /// Waits for lines that were not read yet, and gives so many bytes of them or a little more, as JSON.
+    pub async fn read(&mut self, bytes: usize) -> String {
+        let ring = self.ring.clone();
+        loop {
+            // Made before the look, so that no line comes unnoticed in between.
+            let news = ring.shared.news.notified();
+            let lines = self.take(bytes);
+            if !lines.is_empty() {
+                return json_lines(&lines);
+            }
+            news.await;
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> Vec<Line> {
+        let kept = self.ring.kept();
+        let missing = kept.forgotten.saturating_sub(self.next);
+        self.next = self.next.max(kept.forgotten);
+        let mut lines = Vec::new();
+        if missing > 0 {
+            let sentence = format!("lines were forgotten before they were read count={missing}");
+            lines.push(Line { time: now(), level: Level::Warn, module: "log".into(), sentence });
+        }
+        let mut taken = 0;
+        for line in kept.lines.iter().skip((self.next - kept.forgotten) as usize).take_while(|line| {
+            let first = taken == 0;
+            taken += cost(line);
+            first || taken <= bytes
+        }) {
+            lines.push(line.clone());
+            self.next += 1;
+        }
+        lines
     }
 }
 
@@ -365,6 +442,60 @@ mod tests {
         assert!(lines.len() > 500 && lines.iter().map(cost).sum::<usize>() <= RING_BYTES);
         ring.clear();
         assert_eq!(ring.json_lines(), "");
+    }
+
+    async fn read(follower: &mut Follower, bytes: usize) -> Vec<String> {
+        let text = tokio::time::timeout(Duration::from_secs(5), follower.read(bytes)).await.expect("nothing comes");
+        let message = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].clone();
+        text.lines().map(|line| message(line).as_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_follower_reads_what_is_there_and_then_what_comes() {
+        let ring = Ring::default();
+        ring.push(line("one"));
+        ring.push(line("two"));
+        let mut follower = ring.follow();
+        assert_eq!(read(&mut follower, 1 << 20).await, ["one", "two"]);
+        let later = ring.clone();
+        let waits = tokio::spawn(async move { read(&mut follower, 1 << 20).await });
+        tokio::task::yield_now().await;
+        later.push(line("three"));
+        assert_eq!(waits.await.unwrap(), ["three"]);
+    }
+
+    #[tokio::test]
+    async fn a_follower_reads_little_at_a_time_and_all_of_it() {
+        let ring = Ring::default();
+        let all: Vec<String> = (0..100).map(|number| format!("{number} {}", "x".repeat(500))).collect();
+        all.iter().for_each(|sentence| ring.push(line(sentence)));
+        let (mut follower, mut seen) = (ring.follow(), Vec::new());
+        while seen.len() < all.len() {
+            let some = read(&mut follower, 2_000).await;
+            assert!((1..=3).contains(&some.len()), "{}", some.len());
+            seen.extend(some);
+        }
+        assert_eq!(seen, all);
+        ring.push(line(&"y".repeat(4_000)));
+        assert_eq!(read(&mut follower, 2_000).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_reads_too_late_is_told_how_much_it_missed() {
+        let ring = Ring::default();
+        ring.push(line("first"));
+        let mut follower = ring.follow();
+        assert_eq!(read(&mut follower, 1 << 20).await, ["first"]);
+        for number in 0..10_000 {
+            ring.push(line(&number.to_string()));
+        }
+        let seen = read(&mut follower, 1 << 20).await;
+        let missing: usize = seen[0].rsplit_once('=').unwrap().1.parse().unwrap();
+        assert!(seen[0].starts_with("lines were forgotten before they were read"), "{}", seen[0]);
+        assert_eq!((seen[1].as_str(), seen.len() - 1), (missing.to_string().as_str(), 10_000 - missing));
+        ring.clear();
+        ring.push(line("after"));
+        assert_eq!(read(&mut follower, 1 << 20).await, ["after"]);
     }
 
     #[test]

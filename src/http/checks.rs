@@ -2,7 +2,7 @@
 //! addresses that clash.
 use crate::config::listen::Listen;
 use crate::config::{Config, Finding, Severity, TlsMode};
-use crate::http::certificate;
+use crate::http::server::certificate;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;

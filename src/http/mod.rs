@@ -1,70 +1,36 @@
 //! The front: HTTP and WebSocket in go2rtc's dialect, WHIP and WHEP, the pages. It runs on a runtime of its own and
 //! talks to the engine through [`EngineHandle`] only.
 //!
-//! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
-//! which calls `routes` and sends what they answer. `render` writes heads with tiny_http; its server is not used, since
-//! it has no bounds: nothing but the gate listens.
-mod authority;
-mod base;
-mod certificate;
+//! Three rooms: the `server` knows nothing of what it serves; the `api` and the `pages` know its requests and responses;
+//! `site` is both of them behind one door.
+mod api;
 pub mod checks;
-mod chunked;
-mod connection;
-mod cors;
-mod dialect;
-mod effects;
-mod errors;
-mod exchange;
-mod gate;
-mod head;
-mod info;
-mod limits;
-mod listen;
-mod outbox;
 mod pages;
-mod passing;
-mod peers;
-mod percent;
-mod policy;
-mod punycode;
-mod render;
-mod request;
-mod response;
-mod routes;
-mod session;
-#[cfg_attr(not(feature = "shares"), path = "share_absent.rs")]
-mod share;
-mod slots;
-mod socket;
-mod streams;
+mod server;
+mod site;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
-mod tls;
-mod transport;
-pub mod trickle;
-mod webrtc;
+
+pub use api::{Log, Saver};
+pub use server::{PIECE_BYTES, Pieces};
 
 use crate::config;
 use crate::doctor::refusals::Refusals;
 use crate::driver::handle::EngineHandle;
 use crate::share::Book;
-use authority::Listed;
-use base::Base;
-use gate::{Gate, Speaks};
-use limits::{Limits, REFUSALS};
-use passing::Passing;
-use policy::Policy;
-use routes::App;
+use api::Api;
+use pages::Pages;
+use server::gate::{self, Speaks};
+use server::limits::{Limits, REFUSALS};
+use server::{Base, Counts, Listed, Policy, Server, Tls, listen, peers};
+use site::Site;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
 /// Threads that may wait for the disk or for names.
 const BLOCKING_THREADS: usize = 8;
@@ -72,17 +38,6 @@ const BLOCKING_THREADS: usize = 8;
 const BLOCKING_STACK: usize = 256 * 1024;
 /// An idle blocking thread ends after this time.
 const BLOCKING_KEEP: Duration = Duration::from_secs(2);
-
-/// Writes a change of one stream into the configuration file; `None` removes the stream. The error is shown to the
-/// caller of the API. Called on a thread that may block.
-pub type Saver = Arc<dyn Fn(&str, Option<&[String]>) -> Result<(), String> + Send + Sync>;
-
-/// The recent log.
-pub trait Log: Send + Sync {
-    /// One JSON object in each line.
-    fn text(&self) -> String;
-    fn clear(&self);
-}
 
 /// What the front needs besides the engine.
 #[derive(Clone, Default)]
@@ -93,7 +48,6 @@ pub struct Services {
     /// Shown by `/api`.
     pub config_path: Option<PathBuf>,
     /// Where the system lets this program keep files.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only an authority is kept there"))]
     pub state_directory: Option<PathBuf>,
     /// Values of the `Link` fields that tell players of STUN and TURN servers.
     pub ice_links: Vec<String>,
@@ -120,7 +74,7 @@ pub fn runtime() -> io::Result<Runtime> {
 pub struct Front {
     /// `api.listen` and `api.tls_listen`.
     listeners: [Option<(TcpListener, Speaks)>; 2],
-    gate: Arc<Gate>,
+    server: Arc<Server>,
 }
 
 impl Front {
@@ -130,27 +84,33 @@ impl Front {
         Self::with_limits(api, relay, services, Limits::default())
     }
 
-    fn with_limits(api: &config::Api, relay: EngineHandle, services: Services, limits: Limits) -> io::Result<Front> {
-        let allow = peers::parse_allow(&api.allow).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
-        for origin in api.origin.iter().filter(|origin| Listed::parse(origin).is_none()) {
+    fn with_limits(
+        settings: &config::Api,
+        relay: EngineHandle,
+        services: Services,
+        limits: Limits,
+    ) -> io::Result<Front> {
+        let allow =
+            peers::parse_allow(&settings.allow).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        for origin in settings.origin.iter().filter(|origin| Listed::parse(origin).is_none()) {
             log::warn!(target: "api", "api.origin: {origin:?} is no origin such as https://home.example, it lets nobody in");
         }
-        for host in api.hosts.iter().filter(|host| authority::host(host).is_none()) {
+        for host in settings.hosts.iter().filter(|host| server::host(host).is_none()) {
             log::warn!(target: "api", "api.hosts: {host:?} is no name such as cameras.example");
         }
-        let policy = Policy::new(&api.hosts, &api.origin, &services.host_name);
+        let policy = Policy::new(&settings.hosts, &settings.origin, &services.host_name);
         let frame_origins = policy.frame_origins().collect();
         let mut listeners = [None, None];
-        if !api.listen.is_empty() {
-            let listener = TcpListener::from_std(listen::bind("api.listen", &api.listen)?)?;
+        if !settings.listen.is_empty() {
+            let listener = TcpListener::from_std(listen::bind("api.listen", &settings.listen)?)?;
             // Home Assistant waits for this text.
-            log::info!(target: "api", "listen addr={}", api.listen);
+            log::info!(target: "api", "listen addr={}", settings.listen);
             listeners[0] = Some((listener, Speaks::Both));
         }
-        let tls = Tls::new(api, &services);
+        let tls = Tls::new(settings, &services.host_name, certificates(&services));
         if let Some(tls) = &tls {
-            if !api.tls_listen.is_empty() && api.tls_listen != api.listen {
-                match listen::bind("api.tls_listen", &api.tls_listen).and_then(TcpListener::from_std) {
+            if !settings.tls_listen.is_empty() && settings.tls_listen != settings.listen {
+                match listen::bind("api.tls_listen", &settings.tls_listen).and_then(TcpListener::from_std) {
                     Ok(listener) => listeners[1] = Some((listener, Speaks::Https)),
                     Err(error) => log::error!(target: "api", "no HTTPS: {error}"),
                 }
@@ -160,27 +120,40 @@ impl Front {
                 let plain = listeners[0].as_ref().and_then(|(listener, _)| listener.local_addr().ok());
                 let same_host = plain.filter(|at| at.ip().is_unspecified() || at.ip() == address.ip());
                 tls.set_ports(address.port(), same_host.map(|at| at.port()));
-                let shared = if *speaks == Speaks::Both { &api.listen } else { &api.tls_listen };
+                let shared = if *speaks == Speaks::Both { &settings.listen } else { &settings.tls_listen };
                 if tls.error().is_none() {
                     log::info!(target: "api", "tls listen addr={shared}");
                 }
             }
         }
-        let app = Arc::new(App {
-            base: Base::new(&api.base_path),
-            relay,
-            services,
-            tls,
+        let refused = Arc::new(Refusals::default());
+        let base = Base::new(&settings.base_path);
+        let pages = Pages {
+            ice_links: services.ice_links.clone(),
+            share_connects: match &services.shares {
+                Some(shares) => Ok(shares.csp_sources().join(" ")),
+                None => Err(api::SHARES_OFF),
+            },
             frame_origins,
-            refusals: Refusals::default(),
+        };
+        let api = Arc::new(Api {
+            base: base.clone(),
+            relay,
+            saver: services.saver,
+            log: services.log,
+            config_path: services.config_path,
+            ice_links: services.ice_links,
+            shares: services.shares,
+            problems: services.problems,
+            tls: tls.clone(),
+            refused: refused.clone(),
             changes: Default::default(),
-            passing: Passing::default(),
-            sparing: Mutex::default(),
+            passing: Default::default(),
+            sparing: Default::default(),
         });
-        let (connections, websockets, outbox) = (Arc::default(), Arc::default(), Arc::default());
-        let refusals = Arc::new(Semaphore::new(REFUSALS));
-        let gate = Gate { limits, policy, allow, app, connections, websockets, outbox, refusals };
-        Ok(Front { listeners, gate: Arc::new(gate) })
+        let (handler, counts) = (Arc::new(Site { api, pages }), Counts::new(REFUSALS));
+        let server = Server { limits, policy, allow, base, tls, handler, refused, counts };
+        Ok(Front { listeners, server: Arc::new(server) })
     }
 
     /// Where it listens; tells the port if `api.listen` says 0.
@@ -191,7 +164,7 @@ impl Front {
 
     /// Serves until `shutdown` completes; open connections end with it.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let [first, second] = self.listeners.map(|listener| accept(listener, self.gate.clone()));
+        let [first, second] = self.listeners.map(|listener| accept(listener, self.server.clone()));
         tokio::select! {
             () = first => {}
             () = second => {}
@@ -200,9 +173,15 @@ impl Front {
     }
 }
 
-async fn accept(listener: Option<(TcpListener, Speaks)>, gate: Arc<Gate>) {
+/// Where an authority of our own may be kept: the state directory, else beside the configuration file.
+fn certificates(services: &Services) -> Option<PathBuf> {
+    let beside = || services.config_path.as_deref().and_then(Path::parent).map(Path::to_owned);
+    services.state_directory.clone().or_else(beside)
+}
+
+async fn accept(listener: Option<(TcpListener, Speaks)>, server: Arc<Server>) {
     match listener {
-        Some((listener, speaks)) => gate::accept(listener, speaks, gate).await,
+        Some((listener, speaks)) => gate::accept(listener, speaks, server).await,
         None => std::future::pending().await,
     }
 }

@@ -234,6 +234,11 @@ impl crate::http::Log for Lines {
         self.0.lock().unwrap().clone()
     }
 
+    fn follow(&self) -> crate::http::Pieces {
+        let lines = self.text().lines().map(|line| format!("{line}\n").into()).collect::<Vec<_>>();
+        Box::pin(futures_util::stream::iter(lines))
+    }
+
     fn clear(&self) {
         self.0.lock().unwrap().clear();
     }
@@ -253,6 +258,10 @@ async fn the_relays_own_addresses_answer() {
     assert_eq!(object(&world.ask("GET /api", "", "").await)["config_path"], "/etc/porthole.yaml");
     let log = world.ask("GET /api/log", "", "").await;
     assert_eq!((field(&log, "Content-Type"), body(&log)), (Some("application/jsonlines"), "{\"message\":\"a\"}\n"));
+    let follow = world.ask("GET /api/log/follow", "", "").await;
+    assert_eq!(field(&follow, "Content-Type"), Some("application/jsonlines"));
+    assert_eq!(body(&follow), "10\r\n{\"message\":\"a\"}\n\r\n0\r\n\r\n");
+    assert_eq!(status(&world.ask("GET /api/log/follow", "Origin: http://elsewhere.lan\r\n", "").await), 403);
     assert_eq!(status(&world.ask("DELETE /api/log", "Origin: http://elsewhere.lan\r\n", "").await), 403);
     assert_eq!(status(&world.ask("DELETE /api/log", "", "").await), 200);
     assert_eq!(body(&world.ask("GET /api/log", "", "").await), "");
@@ -264,6 +273,8 @@ async fn the_relays_own_addresses_answer() {
         ("GET /%zz", 400),
         ("POST /index.html", 405),
         ("POST /api/log", 405),
+        ("POST /api/log/follow", 405),
+        ("OPTIONS /api/log/follow", 204),
         ("GET /api/ws?src=cam", 426),
         ("OPTIONS /api/streams", 204),
         ("OPTIONS *", 204),
@@ -271,6 +282,13 @@ async fn the_relays_own_addresses_answer() {
     ] {
         assert_eq!(status(&world.ask(line, "", "").await), expected, "{line}");
     }
+}
+
+#[tokio::test]
+async fn who_asks_a_websocket_in_plain_http_is_told_the_protocol() {
+    let answer = world().await.ask("GET /api/ws?src=cam", "", "").await;
+    assert_eq!((status(&answer), field(&answer, "Upgrade")), (426, Some("websocket")));
+    assert!(answer.contains("\r\nConnection: upgrade\r\n"), "{answer}");
 }
 
 #[tokio::test]

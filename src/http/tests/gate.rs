@@ -1,6 +1,6 @@
 //! Limits, framing and strangers.
 use super::*;
-use crate::http::limits::{BODY_BYTES, HEAD_BYTES};
+use crate::http::server::limits::{BODY_BYTES, HEAD_BYTES};
 use std::time::Instant;
 
 fn quick() -> Limits {

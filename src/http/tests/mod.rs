@@ -1,12 +1,11 @@
 //! The front over real sockets with a pretended engine behind it.
 mod api;
-mod fuzz;
 mod gate;
 mod sharing;
 mod websocket;
 mod whep;
 
-use super::limits::Limits;
+use super::server::limits::Limits;
 use super::{Front, Services};
 use crate::config::Api;
 use crate::config::secrets::public_url;

@@ -1,7 +1,7 @@
 //! One client leaves room for the others: connections, WebSockets, memory and time.
 use super::*;
 use crate::base::places::Places;
-use crate::http::limits::RESPONSE_BYTES;
+use crate::http::server::limits::RESPONSE_BYTES;
 use std::time::Instant;
 
 const ANSWERED: &str = "GET /api/schemes HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -13,6 +13,10 @@ struct Long(usize);
 impl crate::http::Log for Long {
     fn text(&self) -> String {
         "x".repeat(self.0)
+    }
+
+    fn follow(&self) -> crate::http::Pieces {
+        Box::pin(futures_util::stream::pending())
     }
 
     fn clear(&self) {
@@ -122,8 +126,8 @@ async fn four_greedy_clients_leave_connections_for_others() {
 
 #[tokio::test]
 async fn websockets_leave_places_for_requests_and_for_other_clients() {
-    let websockets = Places { all: 8, each: 3, kept: 0 };
-    let world = world_with_log(1, Limits { websockets, ..Limits::default() }).await;
+    let lasting = Places { all: 8, each: 3, kept: 0 };
+    let world = world_with_log(1, Limits { lasting, ..Limits::default() }).await;
     let socket = "GET /api/ws?src=cam HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let mut held = Vec::new();

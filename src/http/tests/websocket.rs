@@ -1,5 +1,6 @@
 //! `/api/ws` as Home Assistant, Fluidd and Mainsail speak it.
 use super::*;
+use crate::http::server::tests::fuzz::{Chance, SEED};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
@@ -235,4 +236,36 @@ async fn handshakes_are_checked_before_the_upgrade() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+#[tokio::test]
+async fn damaged_frames_end_their_socket_and_nothing_else() {
+    let world = world().await;
+    let ask = format!(
+        "GET /api/ws?src=cam HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        world.address
+    );
+    let mut chance = Chance(SEED);
+    for _ in 0..200 {
+        let mut frames = Vec::new();
+        for _ in 0..=chance.below(4) {
+            let text = br#"{"type":"webrtc/candidate","value":"x"}"#;
+            let opcode = [0x81, 0x82, 0x01, 0x80, 0x88, 0x89, 0x8a, 0xf1, 0x83][chance.below(9)];
+            // A mask of zeros leaves the text as it is.
+            frames.extend_from_slice(&[opcode, 0x80 | text.len() as u8, 0, 0, 0, 0]);
+            frames.extend_from_slice(text);
+        }
+        chance.damage(
+            &mut frames,
+            &[b"\x7f\xff\xff\xff\xff\xff\xff\xff\xff", b"\xfe\xff\xff", b"\x88\x80\0\0\0\0", b"{"],
+        );
+        let mut stream = world.connect().await;
+        stream.write_all(&[ask.as_bytes(), &frames].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.expect("it ends");
+    }
+    assert_eq!(status(&world.ask("GET /api/streams", "", "").await), 200);
 }

@@ -1,0 +1,3 @@
+//! The server by itself, over pipes in memory.
+pub mod fuzz;
+mod streams;
