@@ -176,7 +176,7 @@ def is_script(path):
 
 
 def test_scripts_are_clean():
-    scripts = [*ROOT.glob("init/*"), *ROOT.glob("image/deb/*"), *(path for path in ROOT.glob("image/*") if is_script(path))]
+    scripts = [*ROOT.glob("image/init/*"), *ROOT.glob("image/deb/*"), *(path for path in ROOT.glob("image/*") if is_script(path))]
     scripts += [ROOT / "image/root/init", ROOT / "image/root/etc/default/porthole", *ROOT.glob("image/root/usr/lib/porthole/*")]
     result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
@@ -198,7 +198,7 @@ class SmallSystem:
             for library in re.findall(r"/\S+", line):
                 (root / library.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(library, root / library.lstrip("/"))
-        shutil.copy(ROOT / "init/S96porthole", root / "etc/init.d/S96porthole")
+        shutil.copy(ROOT / "image/init/S96porthole", root / "etc/init.d/S96porthole")
         shutil.copy(ROOT / "board/openipc-16m/porthole.yaml", root / "usr/share/porthole/porthole.yaml")
 
     def script(self, word, prefix=()):
@@ -333,7 +333,7 @@ def test_the_script_for_procd_asks_for_what_protects_the_printer(tmp_path):
     folder = tmp_path / "porthole"
     folder.mkdir()
     (folder / "porthole.default.yaml").write_text("streams: {test: 'test:'}\n")
-    script = (ROOT / "init/porthole.procd").read_text().replace("FOLDER=/mnt/UDISK/porthole", f"FOLDER={folder}")
+    script = (ROOT / "image/init/porthole.procd").read_text().replace("FOLDER=/mnt/UDISK/porthole", f"FOLDER={folder}")
     (tmp_path / "script").write_text(script)
     # procd's own shell functions, which only tell what they were asked
     asked = 'procd_open_instance() { :; }; procd_close_instance() { :; }; procd_set_param() { echo "$*"; }; procd_send_signal() { echo "signal $*"; }'

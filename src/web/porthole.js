@@ -1,4 +1,4 @@
-// <porthole-player src="printer">: plays a stream of a Porthole relay in any page. README.md lists its attributes,
+// <porthole-player src="printer">: plays a stream of a Porthole relay in any page. docs/viewing.md lists its attributes,
 // properties, events and keys. One module, no build step: <script type="module" src="…/porthole.js"></script>
 
 const GATHER_MS = 50; // an offer waits no longer for the browser's own candidates; the rest trickle
