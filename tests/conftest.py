@@ -14,6 +14,7 @@ from cameras import Cameras
 from namespaces import CHROMIUM
 from relay import Relay, eventually, free_port
 
+pytest_plugins = ["counts", "workers"]
 INSECURE_NAME = "camera.lan"  # leads to loopback, and is no secure context as "localhost" would be
 CHROMIUM_FLAGS = [
     "--no-sandbox",
