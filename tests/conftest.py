@@ -15,6 +15,7 @@ from namespaces import CHROMIUM
 from relay import Relay, eventually, free_port
 
 pytest_plugins = ["counts", "workers"]
+WHOLE_CHROMIUM = "/usr/bin/chromium"  # as people have it
 INSECURE_NAME = "camera.lan"  # leads to loopback, and is no secure context as "localhost" would be
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -26,7 +27,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--allow-loopback-in-peer-connection",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-features=WebRtcHideLocalIpsWithMdns,PreloadTopChromeWebUI",
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
@@ -72,7 +73,7 @@ def playwright():
 
 @pytest.fixture(scope="session")
 def chromium(playwright):
-    """Starts browsers: `chromium()` the usual one, `chromium(executable)` one behind a wrapper."""
+    """Starts browsers: `chromium()` the usual one, `chromium(executable)` another one, or one behind a wrapper."""
     browsers = {}
 
     def start(executable=CHROMIUM):
@@ -81,7 +82,8 @@ def chromium(playwright):
         return browsers[executable]
 
     def end(executable):
-        browsers.pop(executable).close()
+        if executable in browsers:
+            browsers.pop(executable).close()
 
     start.end = end
     yield start
@@ -90,14 +92,17 @@ def chromium(playwright):
 
 
 @pytest.fixture
-def new_page(chromium):
-    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile."""
+def new_page(chromium, request):
+    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile.
+
+    A file of tests that says so has pages in the whole browser (`BROWSER = WHOLE_CHROMIUM`)."""
+    usual = getattr(request.module, "BROWSER", CHROMIUM)
     contexts, complaints, wrapped = [], [], set()
 
-    def open_page(executable=CHROMIUM, **more):
+    def open_page(executable=usual, **more):
         context = chromium(executable).new_context(permissions=["camera", "microphone"], **more)
         contexts.append(context)
-        if executable != CHROMIUM:
+        if executable != usual:
             wrapped.add(executable)
         context.add_init_script(picture.SCRIPT)
         page = context.new_page()

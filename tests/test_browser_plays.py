@@ -7,9 +7,18 @@ import time
 import pytest
 
 from browser import PLAYING_MS, VIEWER, assert_counter_rises, protocol, until, view, wait_until_playing
+from conftest import WHOLE_CHROMIUM
 from relay import eventually
 
+BROWSER = WHOLE_CHROMIUM
 CAMERA = {"cam": "test:?fps=15&audio=pcmu"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_chromium(chromium):
+    """Its windows keep a processor busy, so it ends with these tests."""
+    yield
+    chromium.end(WHOLE_CHROMIUM)
 
 
 def test_the_front_page_shows_a_moving_picture_at_once(porthole, page):
