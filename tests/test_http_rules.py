@@ -14,7 +14,7 @@ import pytest
 
 from browser import assert_counter_rises, wait_until_playing
 from offers import attribute, offer
-from relay import eventually
+from relay import at_best, eventually
 
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -79,8 +79,7 @@ def test_the_answer_comes_within_fifty_milliseconds_when_the_source_runs(relay):
         whep(relay)
         return time.monotonic() - started
 
-    # what the relay waits for it waits for each time; a machine that has other things to do delays one or another
-    assert min(timed() for _ in range(5)) < 0.05
+    assert at_best(timed) < 0.05
 
 
 @pytest.mark.parametrize(

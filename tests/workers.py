@@ -29,8 +29,10 @@ NETWORK = (
 # they begin first, the longest before the others, so that nobody waits for them at the end
 LONG = """
 test_pages test_camera_ways test_churn test_camera_heals test_browser_publishes test_packages test_talk test_browser_plays test_cameras
-test_webtorrent test_doctor test_turn_streams test_https test_player test_publisher_policy test_service test_stun_turn test_firmware test_image
+test_webtorrent test_doctor test_turn_streams test_https test_player test_publisher_policy test_service test_stun_turn test_image test_firmware
 """.split()
+# their tests share nothing but the browser, and are too slow for one worker
+DIVIDED = {"test_image.py", "test_firmware.py", "test_firmware_panics.py"}
 
 
 def network_of_our_own():
@@ -76,7 +78,8 @@ def pytest_runtest_protocol(item):
 
 class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid):
-        return nodeid.split("::")[0]
+        file = nodeid.split("::")[0]
+        return nodeid if file.rsplit("/", 1)[-1] in DIVIDED else file
 
 
 def pytest_xdist_make_scheduler(config, log):
