@@ -1,16 +1,13 @@
 """Several tests at a time: each of pytest's workers (`-n 4`) has a network of its own, so that no two tests meet at a port.
 
 Most tests wait, for a camera to die or a picture to come; so there are more workers than cores. A file stays with one
-worker, which starts browser and cameras once for it. What measures time or memory (`alone`) runs while nothing else does.
+worker, which starts browser and cameras once for it. What needs the whole machine (`alone`) runs while nothing else does.
 """
 
-import contextlib
 import ctypes
 import fcntl
 import os
-import pathlib
 import subprocess
-import tempfile
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -50,10 +47,9 @@ def outside():
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: measures time or memory; no other test runs meanwhile")
+    config.addinivalue_line("markers", "alone: needs the whole machine; no other test runs meanwhile")
     if hasattr(config, "workerinput"):
         network_of_our_own()
-        config.porthole_turns = pathlib.Path(tempfile.gettempdir(), f"porthole-tests-{config.workerinput['testrunuid']}")
 
 
 def is_alone(item):
@@ -68,11 +64,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
-    """Its turn comes before its time begins to count."""
-    with contextlib.ExitStack() as held:
-        if turns := getattr(item.config, "porthole_turns", None):
-            lock = held.enter_context(open(turns, "a"))
-            fcntl.flock(lock, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+    """Its turn comes before its time begins to count: workers have a lock on this file in common, or one has it alone."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with open(__file__) as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
         return (yield)
 
 
