@@ -11,9 +11,11 @@ from playwright.sync_api import sync_playwright
 
 import picture
 from cameras import Cameras
+from namespaces import CHROMIUM
 from relay import Relay, eventually, free_port
 
-CHROMIUM = "/usr/bin/chromium"
+pytest_plugins = ["counts", "workers"]
+WHOLE_CHROMIUM = "/usr/bin/chromium"  # as people have it
 INSECURE_NAME = "camera.lan"  # leads to loopback, and is no secure context as "localhost" would be
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -25,7 +27,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--allow-loopback-in-peer-connection",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-features=WebRtcHideLocalIpsWithMdns,PreloadTopChromeWebUI",
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
@@ -71,7 +73,7 @@ def playwright():
 
 @pytest.fixture(scope="session")
 def chromium(playwright):
-    """Starts browsers: `chromium()` the usual one, `chromium(executable)` one behind a wrapper."""
+    """Starts browsers: `chromium()` the usual one, `chromium(executable)` another one, or one behind a wrapper."""
     browsers = {}
 
     def start(executable=CHROMIUM):
@@ -80,7 +82,8 @@ def chromium(playwright):
         return browsers[executable]
 
     def end(executable):
-        browsers.pop(executable).close()
+        if executable in browsers:
+            browsers.pop(executable).close()
 
     start.end = end
     yield start
@@ -89,14 +92,17 @@ def chromium(playwright):
 
 
 @pytest.fixture
-def new_page(chromium):
-    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile."""
+def new_page(chromium, request):
+    """`new_page()` opens a page in a profile of its own; broken scripts and policy violations fail the test. `more`: options of the profile.
+
+    A file of tests that says so has pages in the whole browser (`BROWSER = WHOLE_CHROMIUM`)."""
+    usual = getattr(request.module, "BROWSER", CHROMIUM)
     contexts, complaints, wrapped = [], [], set()
 
-    def open_page(executable=CHROMIUM, **more):
+    def open_page(executable=usual, **more):
         context = chromium(executable).new_context(permissions=["camera", "microphone"], **more)
         contexts.append(context)
-        if executable != CHROMIUM:
+        if executable != usual:
             wrapped.add(executable)
         context.add_init_script(picture.SCRIPT)
         page = context.new_page()
@@ -184,8 +190,6 @@ def star(tmp_path):
     """Namespaces of a relay, a viewer and a TURN server around a router."""
     from star import Star
 
-    if os.geteuid() != 0:
-        pytest.skip("needs root to make network namespaces")
     star = Star(tmp_path)
     try:
         yield star.build()

@@ -1,12 +1,11 @@
 """Four networks around a router: the relay's, a viewer's, a TURN server's, and what passes between them."""
 
+import contextlib
 import json
-import os
 import subprocess
 
 from browser import VIEWER, until
-from conftest import CHROMIUM
-from namespaces import run
+from namespaces import named, run
 from relay import eventually
 
 LINK = "wire"
@@ -58,48 +57,45 @@ class Star:
 
     def __init__(self, directory):
         self.directory = directory
-        self.names = {side: f"porthole-{os.getpid()}-{side}" for side in ("middle", "relay", "viewer", "turn")}
+        self.sides = {}
+        self.made = contextlib.ExitStack()
         self.processes = []
 
     def build(self):
-        for name in self.names.values():
-            run("ip", "netns", "add", name)
-            run("ip", "-n", name, "link", "set", "lo", "up")
-        for number, side in enumerate(("relay", "viewer", "turn"), 1):
+        names = ("middle", "relay", "viewer", "turn")
+        self.sides.update(zip(names, self.made.enter_context(named(*names))))
+        for number, side in enumerate(names[1:], 1):
             self.connect("middle", side, f"10.77.5{number}", f"{LINK}{number}")
         return self
 
     def connect(self, router, side, network, link):
         """A link from a router to a namespace behind it."""
-        name = self.names[side]
-        run("ip", "-n", self.names[router], "link", "add", link, "type", "veth", "peer", "name", LINK, "netns", name)
-        run("ip", "-n", self.names[router], "address", "add", f"{network}.1/24", "dev", link)
-        run("ip", "-n", self.names[router], "link", "set", link, "up")
-        run("ip", "-n", name, "address", "add", f"{network}.2/24", "dev", LINK)
-        run("ip", "-n", name, "link", "set", LINK, "up")
-        run("ip", "-n", name, "route", "add", "default", "via", f"{network}.1")
-        run(*self.within(router), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        router, side = self.sides[router], self.sides[side]
+        router.link(link, side, LINK)
+        router.ip("address", "add", f"{network}.1/24", "dev", link)
+        side.ip("address", "add", f"{network}.2/24", "dev", LINK)
+        side.ip("route", "add", "default", "via", f"{network}.1")
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
 
     def add_v6(self):
         """IPv6 beside IPv4, on all links."""
-        run(*self.within("middle"), "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        middle = self.sides["middle"]
+        middle.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
         for number, side in enumerate(("relay", "viewer", "turn"), 1):
-            run("ip", "-n", self.names["middle"], "address", "add", f"fd77:5{number}::1/64", "dev", f"{LINK}{number}", "nodad")
-            run("ip", "-n", self.names[side], "address", "add", f"fd77:5{number}::2/64", "dev", LINK, "nodad")
-            run("ip", "-n", self.names[side], "route", "add", "default", "via", f"fd77:5{number}::1")
+            middle.ip("address", "add", f"fd77:5{number}::1/64", "dev", f"{LINK}{number}", "nodad")
+            self.sides[side].ip("address", "add", f"fd77:5{number}::2/64", "dev", LINK, "nodad")
+            self.sides[side].ip("route", "add", "default", "via", f"fd77:5{number}::1")
 
     def behind(self, router, side, network):
         """One more namespace, behind one that becomes a router."""
-        self.names[side] = f"porthole-{os.getpid()}-{side}"
-        run("ip", "netns", "add", self.names[side])
-        run("ip", "-n", self.names[side], "link", "set", "lo", "up")
+        (self.sides[side],) = self.made.enter_context(named(side))
         self.connect(router, side, network, "inner")
 
     def within(self, side):
-        return ["ip", "netns", "exec", self.names[side]]
+        return self.sides[side].prefix
 
     def filter(self, rules, side="middle"):
-        run(*self.within(side), "nft", "-f", "-", input=rules)
+        self.sides[side].filter(rules)
 
     def background(self, side, *command, log="background.log"):
         output = open(self.directory / log, "wb")
@@ -118,17 +114,13 @@ class Star:
         return (self.directory / "turnserver.log").read_text(errors="replace")
 
     def chromium(self, side="viewer"):
-        executable = self.directory / f"chromium-{side}"
-        executable.write_text(f'#!/bin/sh\nexec {" ".join(self.within(side))} {CHROMIUM} "$@"\n')
-        executable.chmod(0o755)
-        return str(executable)
+        return self.sides[side].chromium(self.directory)
 
     def end(self):
         for process in self.processes:
             process.terminate()
             process.wait(10)
-        for name in self.names.values():
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        self.made.close()
 
 
 def ask(star, relay, path):

@@ -12,6 +12,9 @@ from browser import until
 from cameras import Cameras
 from relay import Relay, eventually, free_port
 
+# 150 cameras are as much as a machine can do: nobody else's pictures would be smooth, nor would theirs
+pytestmark = pytest.mark.alone
+
 # fault: words of which one must be in the error. The camera's own behaviour: peers/camera/faults.py, session.py.
 SILENT = r"\b10 s\b|did not answer|no answer|timed? ?out"
 GONE = r"closed|ended|reset|cut|lost|gone|incomplete|hung up"

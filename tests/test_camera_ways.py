@@ -8,7 +8,6 @@ import pytest
 
 from browser import assert_counter_rises, view
 from cameras import Cameras
-from conftest import CHROMIUM
 from namespaces import linked, run
 from relay import eventually
 from star import LINK, RELAY, RELAY6, TURN, TURN_SIDE, TURN_SIDE6, VIEWER_SIDE, VIEWER_SIDE6, ask
@@ -145,8 +144,8 @@ PUBLIC = "203.0.113.9"
 @pytest.mark.parametrize("dialect, told", [("whep", True), ("creality", False), ("kinesis", False)])
 def test_a_camera_on_the_internet_is_told_the_relayed_address_with_the_offer(far, star, watched, tmp_path, dialect, told):
     star.coturn()
-    run("ip", "-n", star.names["viewer"], "address", "add", f"{PUBLIC}/32", "dev", LINK)
-    run("ip", "-n", star.names["middle"], "route", "add", PUBLIC, "via", VIEWER_SIDE)
+    star.sides["viewer"].ip("address", "add", f"{PUBLIC}/32", "dev", LINK)
+    star.sides["middle"].ip("route", "add", PUBLIC, "via", VIEWER_SIDE)
     cameras = Cameras(tmp_path, address=PUBLIC, prefix=star.within("viewer")).start()
     try:
         source = cameras.url(dialect).split("#ice_servers")[0]
@@ -262,13 +261,6 @@ def apart(porthole):
         yield near, far
 
 
-def chromium_within(namespace, directory):
-    executable = directory / "chromium-within"
-    executable.write_text(f'#!/bin/sh\nexec {" ".join(namespace.prefix)} {CHROMIUM} "$@"\n')
-    executable.chmod(0o755)
-    return str(executable)
-
-
 def watch(near, relay, page):
     view(page, relay)
     counters = assert_counter_rises(page, seconds=3, fps=15, video="seen.video")
@@ -282,7 +274,7 @@ def test_another_relay_is_reached_by_tcp_where_udp_is_dropped(porthole, new_page
     near, far = apart
     other = porthole({"yard": "test:?fps=15"}, prefix=far.prefix, address="10.77.42.2")
     relay = porthole({"cam": "webrtc:" + address.format(other.http_port)}, prefix=near.prefix, address="10.77.42.1", relay={"linger": "200ms"})
-    page = new_page(chromium_within(near, tmp_path))
+    page = new_page(near.chromium(tmp_path))
     producer = watch(near, relay, page)
     assert producer["protocol"].endswith("+tcp") and producer["remote_addr"] == f"10.77.42.2:{other.media_port}", producer
     page.evaluate("seen.pc.close()")

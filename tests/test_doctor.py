@@ -16,7 +16,6 @@ import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from browser import until, view, wait_until_playing
-from conftest import CHROMIUM
 from namespaces import linked, namespaces, run
 from offers import attribute, offer
 from peers.stun import StunPeer
@@ -40,8 +39,9 @@ def examine(relay):
 def post(relay, sdp, path="/api/webrtc?src=cam"):
     """The answer to an offer, and the status."""
     if relay.prefix:
-        command = ["curl", "-s", "-X", "POST", "-H", "Content-Type: application/sdp", "--data-binary", "@-", relay.url + path]
-        return 201, run(*relay.prefix, *command, input=sdp).stdout
+        command = ["curl", "-s", "-w", "\n%{http_code}", "-X", "POST", "-H", "Content-Type: application/sdp", "--data-binary", "@-", relay.url + path]
+        text, status = run(*relay.prefix, *command, input=sdp).stdout.rsplit("\n", 1)
+        return int(status), text
     status, _, text = relay.ask("POST", path, sdp, SDP)
     return status, text
 
@@ -160,7 +160,8 @@ def test_d05_only_addresses_of_containers_are_left(porthole):
         relay = porthole(CAMERA, prefix=inside.prefix, address="172.17.0.1", media="")
         found = examine(relay)["machine"]["verdicts"]
         assert [v["code"] for v in found] == ["D05"] and "172.17.0.1" in found[0]["sentence"], found
-        assert post(relay, offer(candidate=HIDDEN))[1].startswith("v=0")
+        status, answer = post(relay, offer(candidate=HIDDEN))
+        assert status == 201 and answer.startswith("v=0"), (status, answer)
         verdict(relay, "D05", "sessions")
 
 
@@ -236,19 +237,11 @@ def test_d09_a_publisher_that_never_sends_a_keyframe(porthole):
     assert "no keyframe ever" in found["sentence"] and "asked" in found["sentence"], found
 
 
-def wrapped(tmp_path, namespace):
-    """A browser's executable inside of a namespace."""
-    executable = tmp_path / "chromium"
-    executable.write_text(f'#!/bin/sh\nexec ip netns exec {namespace.name} {CHROMIUM} "$@"\n')
-    executable.chmod(0o755)
-    return str(executable)
-
-
 @pytest.mark.timeout(90)
 def test_d10_a_link_that_loses_packets(porthole, new_page, tmp_path):
     with linked() as (near, far):
         relay = porthole({"cam": "test:?fps=30"}, prefix=near.prefix, address="10.77.42.1")
-        page = new_page(wrapped(tmp_path, far))
+        page = new_page(far.chromium(tmp_path))
         view(page, relay)
         far.drop("meta l4proto udp numgen random mod 100 < 20")
         found = verdict(relay, "D10", "sessions", 30)
@@ -261,7 +254,7 @@ def test_d14_udp_is_blocked_and_the_picture_goes_by_tcp(porthole, new_page, tmp_
     with linked() as (near, far):
         relay = porthole(CAMERA, prefix=near.prefix, address="10.77.42.1")
         near.drop("meta l4proto udp")
-        page = new_page(wrapped(tmp_path, far))
+        page = new_page(far.chromium(tmp_path))
         # a player that tells its candidates: without them nobody knows whether it wanted TCP
         page.goto(f"{relay.url}/stream.html?src=cam")
         wait_until_playing(page, 30000)

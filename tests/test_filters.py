@@ -5,7 +5,6 @@ container bridge (`docker0`) and a VPN in Docker's range (`tun0`).
 """
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -14,6 +13,7 @@ import time
 
 import pytest
 
+from namespaces import named
 from relay import BINARY, eventually
 
 LAN, LAN6, WIFI, DOCKER, TUN = "10.77.42.1", "fd77:42::1", "10.77.43.1", "172.17.0.1", "172.29.0.1"
@@ -26,54 +26,31 @@ NEW_ADDRESS_SECONDS = 2
 PLAYER = pathlib.Path(__file__).resolve().parent / "peers" / "player.py"
 
 
-def run(*command, **more):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
-
-
 class Network:
-    def __init__(self, names):
-        self.relay_side, self.viewer_side = names
+    def __init__(self, relay_side, viewer_side):
+        self.relay_side, self.viewer_side = relay_side, viewer_side
+        self.prefix, self.ip = relay_side.prefix, relay_side.ip
 
-    def ip(self, *command, side=None):
-        return run("ip", "-n", side or self.relay_side, *command)
-
-    def inside(self, *command, side=None):
-        return run("ip", "netns", "exec", side or self.relay_side, *command)
-
-    @property
-    def prefix(self):
-        return ["ip", "netns", "exec", self.relay_side]
+    def inside(self, *command):
+        return self.relay_side.run(*command).stdout
 
 
 @pytest.fixture
 def network():
-    if os.geteuid() != 0:
-        pytest.skip("needs root to make network namespaces")
-    names = [f"porthole-{os.getpid()}-{side}" for side in ("relay", "viewer")]
-    net = Network(names)
-    try:
-        for name in names:
-            run("ip", "netns", "add", name)
-            net.ip("link", "set", "lo", "up", side=name)
+    with named("relay", "viewer") as (relay_side, viewer_side):
+        relay_side.ip("link", "add", "docker0", "type", "bridge")
         for device in ("lan0", "wifi0", "tun0"):
-            net.ip("link", "add", device, "type", "veth", "peer", "name", device, "netns", names[1])
-        net.ip("link", "add", "docker0", "type", "bridge")
+            relay_side.link(device, viewer_side)
         for address, device in ((f"{LAN}/24", "lan0"), (f"{WIFI}/24", "wifi0"), (f"{DOCKER}/16", "docker0"), (f"{TUN}/16", "tun0")):
-            net.ip("address", "add", address, "dev", device)
-        net.ip("address", "add", f"{LAN6}/64", "dev", "lan0", "nodad")
-        for device in ("lan0", "wifi0", "docker0", "tun0"):
-            net.ip("link", "set", device, "up")
-        net.ip("address", "add", f"{VIEWER}/24", "dev", "lan0", side=names[1])
-        for device in ("lan0", "wifi0", "tun0"):
-            net.ip("link", "set", device, "up", side=names[1])
-        yield net
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+            relay_side.ip("address", "add", address, "dev", device)
+        relay_side.ip("address", "add", f"{LAN6}/64", "dev", "lan0", "nodad")
+        relay_side.ip("link", "set", "docker0", "up")
+        viewer_side.ip("address", "add", f"{VIEWER}/24", "dev", "lan0")
+        yield Network(relay_side, viewer_side)
 
 
-def status(relay, network, side=None):
-    return json.loads(network.inside("curl", "-sf", f"{relay.url}/api/status", side=side))
+def status(relay, network):
+    return json.loads(network.inside("curl", "-sf", f"{relay.url}/api/status"))
 
 
 def told(candidates):
@@ -270,7 +247,7 @@ class Player:
 
     def __init__(self, network, address, output):
         url = f"http://{address}:1984/api/webrtc?src=cam"
-        command = ["ip", "netns", "exec", network.viewer_side, sys.executable, str(PLAYER), url]
+        command = [*network.viewer_side.prefix, sys.executable, str(PLAYER), url]
         self.output = output
         with open(output, "wb") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=file)

@@ -1,12 +1,11 @@
 """A network that loses every twentieth packet in each direction; lost packets are sent again, so no frame is missing."""
 
-import os
 import subprocess
 
 import pytest
 
 from browser import view
-from conftest import CHROMIUM
+from namespaces import linked
 
 LOSS_PERCENT = 5
 RELAY, VIEWER = "10.77.41.1", "10.77.41.2"
@@ -15,50 +14,21 @@ SECONDS = 20
 FPS = 30
 
 # netem is what one would take, but many kernels come without it; a random drop in nftables is the same loss
-DROP = f"""
-table inet loss {{
-  chain input {{
-    type filter hook input priority 0;
-    iifname "{LINK}" numgen random mod 100 < {LOSS_PERCENT} drop
-  }}
-}}
-"""
-
-
-def run(*command, **more):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more)
+DROP = f'iifname "{LINK}" numgen random mod 100 < {LOSS_PERCENT}'
 
 
 @pytest.fixture
 def lossy(tmp_path):
     """Two network namespaces, a link between them, loss both ways: `(prefix of the relay, a browser's executable)`."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to make network namespaces")
-    names = [f"porthole-{os.getpid()}-{side}" for side in "ab"]
-    try:
-        for name in names:
-            run("ip", "netns", "add", name)
-        run("ip", "-n", names[0], "link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns", names[1])
-        for name, address in zip(names, (RELAY, VIEWER)):
-            run("ip", "-n", name, "address", "add", f"{address}/24", "dev", LINK)
-            run("ip", "-n", name, "link", "set", LINK, "up")
-            run("ip", "-n", name, "link", "set", "lo", "up")
-        executable = tmp_path / "chromium"
-        executable.write_text(f'#!/bin/sh\nexec ip netns exec {names[1]} {CHROMIUM} "$@"\n')
-        executable.chmod(0o755)
+    with linked(RELAY, VIEWER, LINK) as sides:
 
         def lose():
-            for name in names:
-                netem = subprocess.run(
-                    ["tc", "-n", name, "qdisc", "add", "dev", LINK, "root", "netem", "loss", f"{LOSS_PERCENT}%"], capture_output=True, check=False
-                )
-                if netem.returncode != 0:
-                    run("ip", "netns", "exec", name, "nft", "-f", "-", input=DROP)
+            for side in sides:
+                netem = ["tc", "-n", side.name, "qdisc", "add", "dev", LINK, "root", "netem", "loss", f"{LOSS_PERCENT}%"]
+                if subprocess.run(netem, capture_output=True, check=False).returncode != 0:
+                    side.drop(DROP)
 
-        yield ["ip", "netns", "exec", names[0]], str(executable), lose
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        yield sides[0].prefix, sides[1].chromium(tmp_path), lose
 
 
 @pytest.mark.timeout(180)

@@ -1,5 +1,6 @@
 """Packages: the same bytes every time, settings that survive an upgrade, nothing left behind, archives that BusyBox unpacks."""
 
+import functools
 import hashlib
 import http.server
 import json
@@ -16,6 +17,7 @@ import pytest
 
 from namespaces import namespaces
 from relay import BINARY, ROOT, eventually
+from workers import outside
 
 CACHE = ROOT / "tests/.cache"
 MOMENT = "1700000000"
@@ -33,13 +35,19 @@ def pack(board, folder, binary=BINARY, **environment):
     return package
 
 
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """`packed(board)`: the package of a board, made once."""
+    return functools.cache(lambda board: pack(board, tmp_path_factory.mktemp(board)))
+
+
 @pytest.mark.parametrize("board", ["generic-x86_64", *TAR_BOARDS])
-def test_two_packages_of_one_binary_are_the_same_bytes(board, tmp_path):
-    first = pack(board, tmp_path / "first")
+def test_two_packages_of_one_binary_are_the_same_bytes(board, packed, tmp_path):
+    first = packed(board)
     copy = tmp_path / "porthole-elsewhere"
     shutil.copyfile(BINARY, copy)
     copy.chmod(0o700)
-    time.sleep(1.1)  # a later second
+    eventually(lambda: time.time() >= first.stat().st_mtime + 1.1, 2, "a later second")
     old_umask = os.umask(0o077)
     try:
         second = pack(board, tmp_path / "second", copy, TZ="Asia/Tokyo", LANG="C.UTF-8")
@@ -84,16 +92,16 @@ def debian_base():
     if not base.exists():
         making = CACHE / f"debian-{codename}.{os.getpid()}"
         try:
-            subprocess.run(["debootstrap", "--variant=minbase", codename, making, site], check=True, capture_output=True)
+            subprocess.run([*outside(), "debootstrap", "--variant=minbase", codename, making, site], check=True, capture_output=True)
             making.rename(base)
         finally:
             shutil.rmtree(making, ignore_errors=True)
     return base
 
 
-@pytest.fixture(scope="module")
-def deb(tmp_path_factory):
-    return pack("generic-x86_64", tmp_path_factory.mktemp("deb"))
+@pytest.fixture
+def deb(packed):
+    return packed("generic-x86_64")
 
 
 class Debian:
@@ -140,6 +148,11 @@ def newer(package, folder):
     return folder / "newer.deb"
 
 
+# the first of them makes a Debian
+BOOTSTRAP = pytest.mark.timeout(600)
+
+
+@BOOTSTRAP
 def test_a_package_installs_enables_its_service_and_its_relay_answers(debian, deb):
     debian.install(deb)
     assert (debian.root / ENABLED).is_symlink()
@@ -161,6 +174,7 @@ def test_a_package_installs_enables_its_service_and_its_relay_answers(debian, de
     assert "door" in debian.text("var/lib/porthole/streams.yaml"), "streams of the API are kept apart from the operator's settings"
 
 
+@BOOTSTRAP
 def test_an_upgrade_keeps_what_the_operator_changed_and_brings_what_was_not(debian, deb, tmp_path):
     debian.install(deb)
     later = newer(deb, tmp_path)
@@ -175,6 +189,7 @@ def test_an_upgrade_keeps_what_the_operator_changed_and_brings_what_was_not(debi
     assert debian.text(CONFIG).endswith("# a later version's\n")
 
 
+@BOOTSTRAP
 def test_a_removal_keeps_the_settings_and_a_purge_leaves_nothing(debian, deb):
     before = debian.files()
     debian.install(deb)
@@ -187,8 +202,8 @@ def test_a_removal_keeps_the_settings_and_a_purge_leaves_nothing(debian, deb):
 
 
 @pytest.mark.parametrize("board", TAR_BOARDS)
-def test_an_archive_holds_files_only_and_never_the_operators_settings(board, tmp_path):
-    with tarfile.open(pack(board, tmp_path / "tar")) as archive:
+def test_an_archive_holds_files_only_and_never_the_operators_settings(board, packed):
+    with tarfile.open(packed(board)) as archive:
         members = archive.getmembers()
     assert all(member.isfile() and (member.uid, member.gid, member.mtime) == (0, 0, int(MOMENT)) for member in members)
     names = {member.name for member in members}
@@ -197,8 +212,8 @@ def test_an_archive_holds_files_only_and_never_the_operators_settings(board, tmp
 
 
 @pytest.mark.parametrize("board", TAR_BOARDS)
-def test_an_archive_is_fetched_and_unpacked_with_busybox_alone(board, tmp_path):
-    package = pack(board, tmp_path / "tar")
+def test_an_archive_is_fetched_and_unpacked_with_busybox_alone(board, packed, tmp_path):
+    package = packed(board)
     root = tmp_path / "root"
     root.mkdir()
 

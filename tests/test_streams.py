@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from urllib.parse import quote
@@ -11,7 +10,7 @@ import pytest
 
 from browser import assert_counter_rises, until, view
 from offers import offer
-from relay import BINARY, eventually, free_media_port, free_port
+from relay import BINARY, START_SECONDS, eventually, free_media_port, free_port
 
 SDP = {"Content-Type": "application/sdp"}
 
@@ -50,7 +49,7 @@ def test_streams_come_and_go_by_the_api_and_viewers_of_others_notice_nothing(por
     assert relay.ask("PUT", "/api/streams?name=second&src=test:%3Ffps%3D5")[0] == 200
     assert relay.stream("second")["producers"] == [{"url": "test:?fps=5"}]
     assert relay.ask("POST", "/api/webrtc?src=second", offer(), SDP)[0] == 201
-    relay.ask("DELETE", "/api/streams?src=second")
+    assert relay.ask("DELETE", "/api/streams?src=second")[0] == 200
     assert relay.get("/api/streams?src=second")[0] == 404
     assert_counter_rises(page, seconds=1, fps=15, video="seen.video")
 
@@ -80,6 +79,14 @@ def test_a_viewer_without_the_sources_codec_reads_both_sides_codecs(porthole):
     assert status == 500 and text.startswith("streams: codecs not matched: video:H264 => video:VP8"), (status, text)
 
 
+def answers(url):
+    try:
+        with urllib.request.urlopen(url + "/api", timeout=2) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def with_file(tmp_path):
     """A relay that reads a file, as an operator runs it."""
@@ -90,8 +97,9 @@ def with_file(tmp_path):
         f"webrtc:\n  listen: '127.0.0.1:{media}'\n\nstreams:\n  yard: 'test:?fps=5'   # the yard\n"
     )
     process = subprocess.Popen([BINARY, "-c", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(0.5)
-    yield path, f"http://127.0.0.1:{http}", process
+    url = f"http://127.0.0.1:{http}"
+    eventually(lambda: answers(url), START_SECONDS, "the relay answers")
+    yield path, url, process
     process.terminate()
     assert process.wait(2) == 0
 

@@ -113,7 +113,7 @@ def test_a_viewer_outside_plays_through_the_forwarded_port_of_a_router(porthole,
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_every_picture_passes_a_tunnel_that_is_too_narrow_for_the_camera_s_packets(porthole, new_page, star, codec):
-    run("ip", "-n", star.names["middle"], "link", "set", f"{LINK}2", "mtu", "1280")
+    star.sides["middle"].ip("link", "set", f"{LINK}2", "mtu", "1280")
     port = free_port()
     relay = porthole({"cam": f"webrtc:http://{RELAY}:{port}/whep" if codec == "VP8" else None}, prefix=star.within("relay"), address=RELAY)
     peer = {"VP8": ["gst_camera.py", str(port), "VP8"], "H264": ["gst_publish.py", f"{relay.url}/api/webrtc?dst=cam", "60"]}[codec]
