@@ -78,6 +78,66 @@ fn no_socket_task_clock_or_file_is_in_the_pure_layers() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The files that do what concerns several owners of the engine: each may call methods of those before it.
+const STEPS: [&str; 21] = [
+    "panic_guard",
+    "keyframes",
+    "bind",
+    "remote_candidates",
+    "backchannel",
+    "view/api_json",
+    "view/diagnostics",
+    "view/health",
+    "lifecycle",
+    "publishers",
+    "source_events",
+    "events",
+    "accept",
+    "offers",
+    "settle",
+    "renegotiate",
+    "trickle",
+    "turn",
+    "commands",
+    "transmit",
+    "mod",
+];
+
+#[test]
+fn no_step_of_the_engine_calls_one_that_calls_it_back() {
+    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine");
+    let texts = STEPS.map(|step| without_tests(&fs::read_to_string(engine.join(format!("{step}.rs"))).unwrap()));
+    let methods = |text: &str| -> Vec<String> {
+        let Some(at) = text.find("impl Engine {") else { return Vec::new() };
+        let block = &text[at..];
+        let block = &block[..block.find("\n}\n").map_or(block.len(), |end| end)];
+        let lines = block.lines().filter_map(|line| line.strip_prefix("    ")?.split_once("fn "));
+        let named = lines.filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
+        named.filter_map(|(_, rest)| Some(rest.split_once(['(', '<'])?.0.to_owned())).collect()
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (place, text) in texts.iter().enumerate() {
+        for method in methods(text) {
+            seen += 1;
+            for (user, earlier) in texts.iter().enumerate().take(place) {
+                if ["self", "engine"].iter().any(|owner| earlier.contains(&format!("{owner}.{method}("))) {
+                    wrong.push(format!("{} calls {method} of {}", STEPS[user], STEPS[place]));
+                }
+            }
+        }
+    }
+    assert!(seen > 60, "{seen} methods cannot be all of them");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Whoever is not in the list holds none.
+    let others = files(&engine).into_iter().filter(|(file, _)| {
+        let name = file.strip_prefix(&engine).unwrap().with_extension("");
+        !STEPS.contains(&name.to_str().unwrap()) && !name.starts_with("tests")
+    });
+    for (file, _) in others {
+        assert!(!without_tests(&fs::read_to_string(&file).unwrap()).contains("impl Engine"), "{}", file.display());
+    }
+}
+
 #[test]
 fn no_arrow_leads_up() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -135,8 +135,8 @@ def test_what_is_bound_and_what_is_told_follow_from_each_filter(start_relay, net
     verdicts = {v["ip"]: v for v in seen["addresses"] if not v["ip"].startswith("fe80")}
     assert set(verdicts) == ALL
     for ip, verdict in verdicts.items():
-        assert verdict["told"] == (ip in {address for _, address, _ in expected}), verdict
-        assert verdict["told"] == (verdict["reason"] is None), verdict
+        assert verdict["advertised"] == (ip in {address for _, address, _ in expected}), verdict
+        assert verdict["advertised"] == (verdict["reason"] is None), verdict
 
 
 LISTEN = {

@@ -131,7 +131,7 @@ def test_the_element_for_other_pages_plays_as_it_is_written(relay, page, elsewhe
 
 def test_a_page_opened_on_the_relay_itself_gives_links_for_other_devices(porthole, page):
     relay = porthole(CAMERA, media="")
-    told = [a["ip"] for a in json.loads(relay.get("/api/status")[2])["addresses"] if a["told"] and not a["ip"].startswith("127.")]
+    told = [a["ip"] for a in json.loads(relay.get("/api/status")[2])["addresses"] if a["advertised"] and not a["ip"].startswith("127.")]
     page.goto(f"{relay.url}/links.html?src=studio")
     until(page, "window.porthole?.state === 'listed'", 5000)
     link = urllib.parse.urlsplit(page.locator(".rows .link").first.text_content())

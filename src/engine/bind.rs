@@ -1,4 +1,4 @@
-//! Which tracks a viewer's m-lines are sent.
+//! Which tracks a viewer's m-lines are sent, and that there may be something to send.
 use super::Engine;
 use super::keys::PeerKey;
 use super::keys::TrackKey;
@@ -18,6 +18,15 @@ impl Engine {
         let viewers = self.streams.get(name).map(|stream| stream.viewers.clone()).unwrap_or_default();
         for viewer in viewers {
             self.bind(viewer);
+        }
+    }
+
+    /// There may be something to send to this viewer.
+    pub(super) fn pump_soon(&mut self, key: PeerKey) {
+        if let Some(peer) = self.sessions.get_mut(key)
+            && !std::mem::replace(&mut peer.is_to_be_pumped, true)
+        {
+            self.work.pump.push(key);
         }
     }
 

@@ -1,8 +1,6 @@
 //! The life of streams: started for the first viewer, stopped after the last, healed in between.
 use super::Engine;
 use super::api::{Error, ErrorKind};
-use super::keys::PeerKey;
-use super::sessions::peer::Peer;
 use super::source::SourceError;
 use super::streams::producer::Producer;
 use super::streams::stream::{Stream, WAITING_DEADLINE, Waiting};
@@ -70,27 +68,6 @@ impl Engine {
             }
             waiting.refuse(error.clone());
         }
-    }
-
-    /// A session left its stream.
-    pub(super) fn leave(&mut self, peer: &Peer, key: PeerKey, now: Instant) {
-        let tracks: Vec<_> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
-        self.media.remove(&tracks);
-        let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
-        stream.viewers.retain(|viewer| *viewer != key);
-        stream.floor.leave(key);
-        stream.queue.retain(|queued| queued.key != key);
-        if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
-            stream.publisher = None;
-            if self.on_publisher_left(&peer.stream, now) {
-                return;
-            }
-            self.bind_viewers(&peer.stream);
-            if self.streams.get(&peer.stream).is_some_and(Stream::wanted) {
-                self.start_wanted(&peer.stream, now);
-            }
-        }
-        self.rest(&peer.stream, now);
     }
 
     pub(super) fn tick_stream(&mut self, name: &str, now: Instant) {

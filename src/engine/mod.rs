@@ -25,6 +25,7 @@ mod reach;
 mod remote_candidates;
 mod renegotiate;
 mod sessions;
+mod settle;
 pub mod source;
 mod source_events;
 mod streams;
@@ -187,19 +188,6 @@ impl Engine {
             self.shielded(|engine| engine.tick_stream(&name, now));
         }
         self.settle(now);
-    }
-
-    /// Follows up what the step before left: sessions that end by a fault, and whoever waited for a stream.
-    fn settle(&mut self, now: Instant) {
-        loop {
-            if let Some(key) = self.work.faulty.pop() {
-                self.end_faulty(key, now);
-            } else if let Some((name, waiting)) = self.work.ready.pop_front() {
-                self.shielded(|engine| engine.on_ready(&name, waiting, now));
-            } else {
-                return;
-            }
-        }
     }
 
     /// What is to be done outside; to be asked for before [`Self::transmit`], which may use what is opened.

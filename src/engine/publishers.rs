@@ -2,7 +2,8 @@
 use super::Engine;
 use super::api::Error;
 use super::keys::{PeerKey, TrackKey};
-use super::streams::stream::Queued;
+use super::sessions::peer::Peer;
+use super::streams::stream::{Queued, Stream};
 use crate::config::PublisherPolicy;
 use crate::media::codec::Kind;
 use crate::rtc::session::Reason;
@@ -69,7 +70,29 @@ impl Engine {
         self.publish(name, key, keys, now);
         true
     }
+
+    /// A session left its stream.
+    pub(super) fn leave(&mut self, peer: &Peer, key: PeerKey, now: Instant) {
+        let tracks: Vec<_> = peer.intake.receivers.iter().map(|receiver| receiver.track).collect();
+        self.media.remove(&tracks);
+        let Some(stream) = self.streams.get_mut(&peer.stream) else { return };
+        stream.viewers.retain(|viewer| *viewer != key);
+        stream.floor.leave(key);
+        stream.queue.retain(|queued| queued.key != key);
+        if stream.publisher.as_ref().is_some_and(|(publisher, _)| *publisher == key) {
+            stream.publisher = None;
+            if self.on_publisher_left(&peer.stream, now) {
+                return;
+            }
+            self.bind_viewers(&peer.stream);
+            if self.streams.get(&peer.stream).is_some_and(Stream::wanted) {
+                self.start_wanted(&peer.stream, now);
+            }
+        }
+        self.rest(&peer.stream, now);
+    }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,15 +8,6 @@ use crate::rtc::route::{Datagram, Socket};
 use std::time::Instant;
 
 impl Engine {
-    /// There may be something to send to this viewer.
-    pub(super) fn pump_soon(&mut self, key: PeerKey) {
-        if let Some(peer) = self.sessions.get_mut(key)
-            && !std::mem::replace(&mut peer.is_to_be_pumped, true)
-        {
-            self.work.pump.push(key);
-        }
-    }
-
     /// Sends everything that there is to send. To be called after every input, or after several of one moment.
     pub fn transmit(&mut self, now: Instant, transport: &mut dyn Transport) {
         loop {

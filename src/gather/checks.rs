@@ -133,7 +133,7 @@ fn candidates(webrtc: &Webrtc, policy: &Policy, found: &mut Findings) {
                  add urls: [\"stun:stun.l.google.com:19302\"] there, or write the address itself"
             );
             found.candidate(Severity::Warning, index, message);
-        } else if policy.never_told(index) {
+        } else if policy.never_advertised(index) {
             let message = format!(
                 "{entry:?} is never told to anybody, because webrtc.listen {:?} and webrtc.filters.networks leave no \
                  port for it",

@@ -1,4 +1,4 @@
-//! Which sockets are bound and which addresses peers are told: pure functions of the settings and of
+//! Which sockets are bound and which addresses are advertised to peers: pure functions of the settings and of
 //! the machine's addresses. Both follow from one [`Policy`], so they can't contradict each other.
 use crate::config::candidates::{Manual, Place, is_auto_host};
 use crate::config::{Docker, Network, Webrtc};
@@ -22,7 +22,7 @@ const MAX_TRIED: u16 = 256;
 /// Candidates that one answer carries at most.
 pub const MAX_CANDIDATES: usize = 32;
 
-/// Why an address of the machine is not told to peers.
+/// Why an address of the machine is not advertised to peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     /// Means something on its own link only, and browsers leave it out.
@@ -64,10 +64,10 @@ impl fmt::Display for Rule {
 pub struct Verdict {
     pub address: IpAddr,
     pub interface: String,
-    pub told: bool,
+    pub advertised: bool,
     /// Does a socket, its own or a wildcard, answer there?
     pub bound: bool,
-    /// What keeps it from being told.
+    /// What keeps it from being advertised.
     pub rule: Option<Rule>,
 }
 
@@ -115,17 +115,17 @@ impl Policy {
     }
 
     /// Can an entry of `candidates` not lead to any candidate, whatever is looked up for it?
-    pub fn never_told(&self, index: usize) -> bool {
+    pub fn never_advertised(&self, index: usize) -> bool {
         let Some(entry) = self.manual.get(index) else { return true };
         let ips = match &entry.place {
             Place::Address(address) => vec![address.ip()],
             _ => vec![wildcard(false), wildcard(true)],
         };
-        let told = |ip: &IpAddr, protocol| {
+        let advertised = |ip: &IpAddr, protocol| {
             let forwarded = entry.place != Place::Auto || self.port(protocol) != 0;
             forwarded && self.tells_manual(protocol, *ip, entry.only)
         };
-        !ips.iter().any(|ip| told(ip, Protocol::Tcp) || told(ip, Protocol::Udp))
+        !ips.iter().any(|ip| advertised(ip, Protocol::Tcp) || advertised(ip, Protocol::Udp))
     }
 
     fn allows(&self, protocol: Protocol, ip: IpAddr) -> bool {
@@ -137,7 +137,7 @@ impl Policy {
         self.allows(protocol, ip) && (protocol == Protocol::Udp || self.listen.tcp.is_some())
     }
 
-    /// The operator named this address or its interface: it is told, whatever kind it is of.
+    /// The operator named this address or its interface: it is advertised, whatever kind it is of.
     fn is_named(&self, interface: &Interface) -> bool {
         let among = |list: &Option<Vec<IpAddr>>| list.as_ref().is_some_and(|ips| ips.contains(&interface.ip));
         among(&self.ips)
@@ -162,7 +162,7 @@ impl Policy {
         rules.into_iter().find(|(_, barred)| *barred).map(|(rule, _)| rule)
     }
 
-    /// The rule that keeps a usable address from being told.
+    /// The rule that keeps a usable address from being advertised.
     fn hidden(&self, interface: &Interface) -> Option<Rule> {
         let named = self.is_named(interface);
         let container = match self.docker {
@@ -184,7 +184,7 @@ impl Policy {
     fn judge(&self, interfaces: &[Interface], forwarded: bool) -> Vec<Option<Rule>> {
         let mut rules: Vec<Option<Rule>> =
             interfaces.iter().map(|i| self.barred(i).or_else(|| self.hidden(i))).collect();
-        let told = |rules: &[Option<Rule>], which: &dyn Fn(&Interface) -> bool| {
+        let advertised = |rules: &[Option<Rule>], which: &dyn Fn(&Interface) -> bool| {
             interfaces.iter().zip(rules).any(|(interface, rule)| rule.is_none() && which(interface))
         };
         let tell = |rules: &mut [Option<Rule>], rule: Rule| {
@@ -194,15 +194,15 @@ impl Policy {
         // addresses, and a machine without a network still has itself. A container with an address of its host among the
         // operator's candidates needs no guess.
         if self.docker == Docker::Auto && self.candidates.is_none() && !forwarded {
-            if !told(&rules, &|i| !i.loopback && i.ip.is_ipv4()) {
+            if !advertised(&rules, &|i| !i.loopback && i.ip.is_ipv4()) {
                 tell(&mut rules, Rule::ContainerRange);
             }
-            if !told(&rules, &|i| !i.loopback) {
+            if !advertised(&rules, &|i| !i.loopback) {
                 tell(&mut rules, Rule::Container);
             }
         }
         let strict = [Rule::Candidates, Rule::Container, Rule::ContainerRange];
-        if !told(&rules, &|_| true) && !rules.iter().flatten().any(|rule| strict.contains(rule)) {
+        if !advertised(&rules, &|_| true) && !rules.iter().flatten().any(|rule| strict.contains(rule)) {
             tell(&mut rules, Rule::Loopback);
         }
         rules
@@ -219,21 +219,21 @@ impl Policy {
         let verdict = |(interface, rule): (&Interface, Option<Rule>)| Verdict {
             address: interface.ip,
             interface: interface.name.clone(),
-            told: rule.is_none(),
+            advertised: rule.is_none(),
             bound: answers(interface.ip),
             rule,
         };
         interfaces.iter().zip(rules).map(verdict).collect()
     }
 
-    /// The machine's addresses that peers are told, best first.
+    /// The machine's addresses that are advertised to peers, best first.
     fn addresses(&self, interfaces: &[Interface], forwarded: bool) -> Vec<IpAddr> {
         let rules = self.judge(interfaces, forwarded);
-        let mut told: Vec<&Interface> =
+        let mut advertised: Vec<&Interface> =
             interfaces.iter().zip(rules).filter(|(_, rule)| rule.is_none()).map(|(interface, _)| interface).collect();
-        told.sort_by_key(|interface| (interface.loopback, interface.container, interface.ip.is_ipv6()));
+        advertised.sort_by_key(|interface| (interface.loopback, interface.container, interface.ip.is_ipv6()));
         let mut list: Vec<IpAddr> = Vec::new();
-        for interface in told {
+        for interface in advertised {
             if !list.contains(&interface.ip) {
                 list.push(interface.ip);
             }
@@ -248,7 +248,7 @@ impl Policy {
     pub fn sockets(&self, interfaces: &[Interface]) -> Vec<(Protocol, IpAddr)> {
         let only = self.interfaces.is_some() || self.ips.is_some();
         let addresses: Vec<IpAddr> = match self.listen.single() {
-            // An address that the machine does not have yet is an error that is told, and tried again.
+            // An address that the machine does not have yet is an error that is reported, and tried again.
             Some(ip) => {
                 let known = interfaces.iter().find(|interface| interface.ip == ip);
                 known.is_none_or(|interface| self.barred(interface).is_none()).then_some(ip).into_iter().collect()
@@ -290,7 +290,7 @@ impl Policy {
         }
     }
 
-    /// Every candidate that a peer is told: the machine's, then the operator's, which rank below the first of the
+    /// Every candidate that is advertised to a peer: the machine's, then the operator's, which rank below the first of the
     /// machine's in the order written. `public`: our addresses as STUN servers see them; `resolved`: the latest
     /// known addresses of a name; `host`: the address in the `Host` header of the request.
     pub fn candidates(
@@ -315,7 +315,7 @@ impl Policy {
         list.truncate(MAX_CANDIDATES.saturating_sub(manual.len()).max(2));
         let mut n = 0;
         for (protocol, address) in manual {
-            if list.iter().any(|told| told.protocol == protocol && told.address == address) {
+            if list.iter().any(|advertised| advertised.protocol == protocol && advertised.address == address) {
                 continue;
             }
             n += 1;

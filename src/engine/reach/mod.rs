@@ -148,7 +148,7 @@ impl Reach {
             return false;
         }
         let verdicts = self.explain();
-        let own = verdicts.into_iter().filter(|verdict| verdict.told);
+        let own = verdicts.into_iter().filter(|verdict| verdict.advertised);
         let from: Vec<Ipv4Addr> = own
             .filter_map(|verdict| match verdict.address {
                 IpAddr::V4(ip) => Some(ip),

@@ -128,7 +128,9 @@ fn addresses(verdicts: &[Verdict]) -> Value {
         json!({
             "ip": verdict.address.to_string(),
             "interface": verdict.interface,
-            "told": verdict.told,
+            "advertised": verdict.advertised,
+            // Its name before; it goes with the next release.
+            "told": verdict.advertised,
             "bound": verdict.bound,
             "reason": verdict.rule.map(|rule| rule.to_string()),
         })

@@ -155,7 +155,7 @@ fn a_container_with_an_address_of_its_host_among_the_candidates_keeps_its_own_to
     let policy = Policy::new(&webrtc(":8555", &["192.168.1.2:8555"])).unwrap();
     let verdict = policy.explain(&container).pop().unwrap();
     assert_eq!(
-        (verdict.told, verdict.bound, verdict.rule),
+        (verdict.advertised, verdict.bound, verdict.rule),
         (false, true, Some(Rule::ContainerRange)),
         "a published port leads there"
     );
@@ -408,9 +408,13 @@ fn the_table_of_settings_keeps_every_promise() {
             assert!(protocol == Protocol::Udp || tcp, "{text}: {local}");
         }
         for verdict in policy.explain(machine) {
-            assert!(verdict.bound || !verdict.told, "{text}: {verdict:?}");
-            assert_eq!(verdict.told, verdict.rule.is_none(), "{text}: {verdict:?}");
-            assert_eq!(verdict.told, own.iter().any(|c| c.address.ip() == verdict.address), "{text}: {verdict:?}");
+            assert!(verdict.bound || !verdict.advertised, "{text}: {verdict:?}");
+            assert_eq!(verdict.advertised, verdict.rule.is_none(), "{text}: {verdict:?}");
+            assert_eq!(
+                verdict.advertised,
+                own.iter().any(|c| c.address.ip() == verdict.address),
+                "{text}: {verdict:?}"
+            );
         }
     }
 }

@@ -174,7 +174,8 @@ impl Call {
 
     /// Takes what the session told.
     fn follow(&mut self, now: Instant) {
-        for event in std::mem::take(&mut self.scratch) {
+        let mut told = std::mem::take(&mut self.scratch);
+        for event in told.drain(..) {
             match event {
                 SessionEvent::Connected => {
                     (self.connected, self.report_due) = (Some(now), now);
@@ -185,6 +186,8 @@ impl Call {
                 SessionEvent::Closed(reason) => self.end(ended(reason)),
             }
         }
+        // Kept for its memory.
+        self.scratch = told;
     }
 
     fn end(&mut self, why: String) {

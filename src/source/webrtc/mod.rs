@@ -368,7 +368,8 @@ impl Line {
     /// Sends what the call has to say, and tells the relay what it brought.
     async fn pass_on(&mut self) -> Result<(), String> {
         self.ways.send(&self.sockets, &mut self.call.out, Instant::now());
-        for event in std::mem::take(&mut self.call.events) {
+        let mut events = std::mem::take(&mut self.call.events);
+        for event in events.drain(..) {
             let event = match event {
                 Event::Connected => continue,
                 Event::Backchannel(codecs) => SourceEvent::Backchannel(codecs),
@@ -379,6 +380,8 @@ impl Line {
             };
             self.sink.send(event).await.map_err(|closed| closed.to_string())?;
         }
+        // Kept for its memory.
+        self.call.events = events;
         let progress = Progress { state: self.call.state(), route: self.call.route() };
         if progress != self.progress {
             self.progress = progress.clone();

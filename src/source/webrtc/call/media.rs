@@ -61,7 +61,11 @@ impl Call {
             }
         }
         if self.announced {
-            self.events.push(Event::Packets { track, packets: vec![packet] });
+            // What came together goes on together.
+            match self.events.last_mut() {
+                Some(Event::Packets { track: last, packets }) if *last == track => packets.push(packet),
+                _ => self.events.push(Event::Packets { track, packets: vec![packet] }),
+            }
         }
     }
 
