@@ -2,7 +2,7 @@
 pub mod candidates;
 mod document;
 mod documents;
-mod edit;
+pub(crate) mod edit;
 mod finding;
 mod given;
 pub mod ice_list;
