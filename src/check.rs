@@ -28,6 +28,9 @@ pub fn load(arguments: &[String], edge: &Edge) -> Result<Checked, Error> {
     let mut found = gather::checks::findings(&checked.config.webrtc, edge.interfaces.as_deref());
     found.extend(http::checks::findings(&checked.config, edge.read));
     found.extend(share::findings(&checked.config));
+    // What is wrong comes before what is only odd, where not everything is told.
+    found.sort_by_key(|(severity, _)| matches!(severity, Severity::Warning));
+    checked.warnings.extend(config::left_out(&mut found));
     for (severity, finding) in found {
         let line = documents.line(&finding);
         match severity {
@@ -45,7 +48,8 @@ fn each(documents: &Documents) -> Vec<String> {
         let mut found: Vec<_> = http::checks::origins(laid.origins()).into_iter().collect();
         found.extend(laid.ice_servers().into_iter().flat_map(gather::checks::ice_servers));
         found.extend(laid.streams().into_iter().flat_map(source::checks::findings));
-        lines.extend(laid.warnings.iter().cloned());
+        let further = config::left_out(&mut found);
+        lines.extend(laid.warnings.iter().cloned().chain(further));
         lines.extend(found.iter().map(|finding| laid.line(finding)));
     }
     lines

@@ -22,8 +22,8 @@ mod config;
 mod doctor;
 mod driver;
 mod engine;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod gather;
 mod http;
 #[cfg(test)]

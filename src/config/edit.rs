@@ -10,7 +10,7 @@ const INDENT: &str = "  ";
 
 /// The text with one stream changed. Whatever the editing of lines does, the result is read again and must
 /// say exactly what was meant, else nothing is changed.
-pub(super) fn edit(text: &str, name: &str, sources: Option<&[String]>) -> Result<String, Error> {
+pub(crate) fn edit(text: &str, name: &str, sources: Option<&[String]>) -> Result<String, Error> {
     if name.contains("${") || sources.unwrap_or_default().iter().any(|source| source.contains("${")) {
         // It would be replaced by a secret of this machine at the next start.
         return Err(Error::new("a stream with \"${\" in it can't be saved, write it into the file by hand"));

@@ -15,6 +15,17 @@ impl Finding {
     }
 }
 
+/// Findings that are told of one text: the place of each is looked for from the beginning, and a file of something else may
+/// have thousands.
+const MAX_FINDINGS: usize = 64;
+
+/// Leaves out what nobody would read, and says so.
+pub fn left_out<T>(findings: &mut Vec<T>) -> Option<String> {
+    let further = findings.len().checked_sub(MAX_FINDINGS).filter(|further| *further > 0)?;
+    findings.truncate(MAX_FINDINGS);
+    Some(format!("{further} more of the kind are left out here"))
+}
+
 /// How sure it is that something won't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {

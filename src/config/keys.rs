@@ -65,6 +65,8 @@ const FOREIGN_KEYS: &[(&str, &str)] = &[
 
 /// Typing errors that a suggestion still covers: one for each so many letters.
 const LETTERS_PER_ERROR: usize = 3;
+/// Longest key, in bytes, that can be a typing error: a comparison takes memory by the length, and a key may be as long as its file.
+const MAX_KEY: usize = 64;
 
 /// The keys that a map at this path may have; `None`: any (names of streams, variables) or no map.
 pub(super) fn known(path: &[&str]) -> Option<&'static [&'static str]> {
@@ -165,6 +167,9 @@ pub(super) fn unknown_step(path: &[&str]) -> Option<String> {
 
 /// The name that was meant, if the difference is small enough for a typing error.
 pub fn nearest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+    if key.len() > MAX_KEY {
+        return None;
+    }
     let allowed = (key.chars().count() / LETTERS_PER_ERROR).max(1);
     let distances = keys.iter().map(|name| (distance(key, name), *name));
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
@@ -232,6 +237,13 @@ mod tests {
     #[test]
     fn names_of_streams_and_variables_are_free() {
         assert!(messages("{streams: {anything: x, 'a b': [x], 7: {url: x, policy: append}}, env: {X: y}}").is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_as_long_as_a_file_is_compared_with_none() {
+        let known: &[&str] = &["streams"];
+        assert_eq!(nearest(&"streams".repeat(100_000), known), None);
+        assert_eq!(nearest(&"s".repeat(MAX_KEY + 1), &[&"s".repeat(MAX_KEY)]), None);
     }
 
     #[test]

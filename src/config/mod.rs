@@ -2,7 +2,7 @@
 pub mod candidates;
 mod document;
 mod documents;
-mod edit;
+pub(crate) mod edit;
 mod finding;
 mod given;
 pub mod ice_list;
@@ -21,7 +21,7 @@ mod values;
 mod yaml;
 
 pub use documents::Documents;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, left_out};
 pub use given::Given;
 pub use keep::Keeper;
 pub use keys::nearest;

@@ -14,6 +14,10 @@ use std::fmt;
 /// near; with them a few lines can mean billions.
 const MAX_VALUES: u64 = MAX_FILE / 8;
 
+/// Brackets that may be open at one place. The parser's time grows with the square of their number, and it refuses more than
+/// some hundred only when it has read all of them.
+const MAX_OPEN: usize = 1000;
+
 /// What is wrong, and where if that is known.
 pub(super) type Failure = (Option<Place>, Error);
 
@@ -36,6 +40,9 @@ pub(super) fn value(text: &str) -> Result<Value, Failure> {
 
 /// And whether there were merge keys.
 fn unfolded(text: &str) -> Result<(Value, bool), Failure> {
+    if opens_too_much(text) {
+        return Err((None, Error::custom("brackets (\"[\", \"{\") are nested too deeply")));
+    }
     if text.contains('*') {
         let left = Cell::new(MAX_VALUES);
         Count(&left).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(placed)?;
@@ -43,6 +50,19 @@ fn unfolded(text: &str) -> Result<(Value, bool), Failure> {
     let mut value = serde_yaml::from_str(text).map_err(placed)?;
     let merged = text.contains("<<") && merge(&mut value).map_err(|error| (None, error))?;
     Ok((value, merged))
+}
+
+/// Those in texts and comments count too: few of them have no counterpart.
+fn opens_too_much(text: &str) -> bool {
+    let mut open = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > MAX_OPEN
+    })
 }
 
 fn placed(error: Error) -> Failure {
@@ -179,6 +199,14 @@ mod tests {
             let all = said(&format!("{anchors}{merging}\n"));
             assert!(all.ends_with(&format!(r#","c":{expected}}}"#)), "{merging}: {all}");
         }
+    }
+
+    #[test]
+    fn brackets_without_end_are_refused_at_once() {
+        let (_, error) = value(&"[".repeat(MAX_FILE as usize)).unwrap_err();
+        assert!(error.to_string().contains("nested too deeply"), "{error}");
+        let many: String = (0..5_000).map(|number| format!("a{number}: [1, {{b: 2}}]\n")).collect();
+        assert!(value(&many).is_ok(), "many are not deep");
     }
 
     #[test]

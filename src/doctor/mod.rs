@@ -4,6 +4,6 @@ pub mod ask;
 pub mod explain;
 pub mod facts;
 pub mod history;
-mod print;
+pub(crate) mod print;
 pub mod refusals;
 pub mod verdict;

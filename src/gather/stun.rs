@@ -164,7 +164,7 @@ impl<'a> Message<'a> {
         (at == bytes.len()).then_some(message)
     }
 
-    fn attributes(&self) -> impl Iterator<Item = (usize, u16, &'a [u8])> {
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = (usize, u16, &'a [u8])> {
         let (bytes, mut at) = (self.bytes, HEADER);
         std::iter::from_fn(move || {
             let (here, kind, length) = (at, u16_at(bytes, at)?, usize::from(u16_at(bytes, at + 2)?));

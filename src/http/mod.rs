@@ -3,10 +3,10 @@
 //!
 //! Three rooms: the `server` knows nothing of what it serves; the `api` and the `pages` know its requests and responses;
 //! `site` is both of them behind one door.
-mod api;
+pub(crate) mod api;
 pub mod checks;
 mod pages;
-mod server;
+pub(crate) mod server;
 mod site;
 #[cfg(test)]
 mod tests;

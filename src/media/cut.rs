@@ -52,15 +52,28 @@ impl Cutter {
                 self.flush(&mut each);
                 let mut keyframe = packet.keyframe;
                 let mut units = aggregated(units).filter(|unit| unit.len() > syntax.header_len()).peekable();
+                let (mut together, mut size) = (Vec::new(), syntax.header_len());
                 while let Some(unit) = units.next() {
+                    together.push(unit);
+                    size += 2 + unit.len();
+                    // Hundreds of tiny ones shall not become as many packets for each viewer.
+                    if units.peek().is_some_and(|next| size + 2 + next.len() <= MAX_FORWARDED) {
+                        continue;
+                    }
                     let marker = packet.marker && units.peek().is_none();
-                    let alone = Packet { marker, keyframe, payload: packet.payload.slice_ref(unit), ..packet };
-                    if unit.len() > MAX_FORWARDED {
-                        self.cut(syntax, unit, &alone, &mut each)
+                    let payload = match together[..] {
+                        [unit] => packet.payload.slice_ref(unit),
+                        _ => syntax.aggregate(together.iter().copied()).into(),
+                    };
+                    let part = Packet { marker, keyframe, payload, ..packet };
+                    if part.payload.len() > MAX_FORWARDED {
+                        self.cut(syntax, unit, &part, &mut each)
                     } else {
-                        each(alone)
+                        each(part)
                     }
                     keyframe = false;
+                    together.clear();
+                    size = syntax.header_len();
                 }
             }
             _ => {
@@ -224,7 +237,19 @@ mod tests {
             let aggregate = packet(syntax.aggregate(all.iter().map(Vec::as_slice)), true);
             let out = cut(syntax, [aggregate]);
             assert_eq!(units(syntax, &out), all);
-            assert_eq!(out.iter().map(|packet| packet.marker).collect::<Vec<_>>(), [false, false, false, false, true]);
+            assert_eq!(out.iter().map(|packet| packet.marker).collect::<Vec<_>>(), [false, false, false, true]);
+        }
+    }
+
+    #[test]
+    fn an_aggregate_of_many_tiny_units_becomes_a_few_packets() {
+        for syntax in [Syntax::H264, Syntax::H265] {
+            let tiny = unit(syntax, 1);
+            let aggregate = packet(syntax.aggregate(std::iter::repeat_n(tiny.as_slice(), 320)), true);
+            let len = aggregate.payload.len();
+            let out = cut(syntax, [aggregate]);
+            assert_eq!(out.len(), len.div_ceil(MAX_FORWARDED));
+            assert_eq!(units(syntax, &out), vec![tiny; 320]);
         }
     }
 

@@ -61,7 +61,7 @@ impl Place {
         };
         let wrong = || "the URL names no host, or a port that is none".to_owned();
         let (host, tail) = match place.strip_prefix('[') {
-            Some(place) => place.split_once(']').ok_or_else(wrong)?,
+            Some(place) => place.split_once(']').filter(|(host, _)| host.contains(':')).ok_or_else(wrong)?,
             None => place.split_at(place.find(':').unwrap_or(place.len())),
         };
         let port = match tail.strip_prefix(':') {
@@ -69,7 +69,7 @@ impl Place {
             None => None,
             Some(number) => number.parse::<u16>().ok().filter(|port| *port != 0),
         };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\');
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '[' | ']');
         if host.is_empty() || host.contains(odd) || path.contains(|c: char| c.is_control() || c == ' ') {
             return Err(wrong());
         }
@@ -267,6 +267,9 @@ mod tests {
             "http://a b/",
             "http://a/ b",
             "http://[::1]x/",
+            "http://[[fd00::1]:80/",
+            "http://[cam]/",
+            "http://a]:80/",
         ] {
             assert!(Place::parse(url).is_err(), "{url}");
         }

@@ -70,7 +70,7 @@ pub struct Reply {
 
 impl Reply {
     /// A reply as it would have come: for exchanges without a network.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn of(status: u16, place: &Place, fields: &[(&str, &str)], body: &str) -> Self {
         let fields = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned())).collect();
         Self { status, place: place.clone(), from: None, fields, body: body.into() }

@@ -193,7 +193,7 @@ async fn read_frames(connection: u32, stream: &TcpStream, inputs: &mpsc::Sender<
 }
 
 /// Takes one complete frame from the front (RFC 4571 section 2).
-fn take_frame(buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     let Some(&[high, low]) = buffer.first_chunk::<2>() else { return Ok(None) };
     let len = usize::from(u16::from_be_bytes([high, low]));
     if len > MAX_FRAME {

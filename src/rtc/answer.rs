@@ -83,8 +83,9 @@ impl Lines {
     }
 
     fn rejected(&mut self, media: &RemoteMedia) {
-        let separator = if media.formats.is_empty() { "" } else { " " };
-        self.line(format_args!("m={} 0 {}{separator}{}", media.name, media.protocol, media.formats));
+        // There has to be one, even where the offer named none (RFC 8866 section 9).
+        let formats = if media.formats.is_empty() { "0" } else { &media.formats };
+        self.line(format_args!("m={} 0 {} {formats}", media.name, media.protocol));
         self.line("c=IN IP4 0.0.0.0");
         if let Some(mid) = &media.mid {
             self.line(format_args!("a=mid:{mid}"));
@@ -334,6 +335,12 @@ a=end-of-candidates
         let rejected =
             "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=inactive\r\n";
         assert!(answer.ends_with(rejected), "{answer}");
+    }
+
+    #[test]
+    fn a_rejected_m_line_without_a_format_gets_one() {
+        let offer = captures::CHROMIUM_PUBLISHER.replace(" webrtc-datachannel", "");
+        assert!(to_publisher(&offer, false).contains("m=application 0 UDP/DTLS/SCTP 0\r\n"));
     }
 
     #[test]

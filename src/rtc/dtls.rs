@@ -143,7 +143,7 @@ impl Filter {
     }
 
     /// Bytes that are held for the library.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn held(&self) -> usize {
         self.messages.held() + self.secured.iter().map(Vec::len).sum::<usize>()
     }

@@ -1,7 +1,7 @@
 //! WebRTC: sessions with peers, assembled from the sans-I/O crates of webrtc-rs.
 pub mod answer;
 pub mod digest;
-mod dtls;
+pub(crate) mod dtls;
 pub mod h264_profile;
 pub mod ice;
 pub mod negotiate;

@@ -4,7 +4,7 @@
 mod attend;
 mod book;
 mod checks;
-mod desk;
+pub(crate) mod desk;
 mod link;
 mod seal;
 mod tracker;

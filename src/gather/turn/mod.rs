@@ -1,9 +1,9 @@
 //! A TURN client (RFC 8656) without sockets or a clock. Nothing here knows who needs the relayed address, nor the way to
 //! the server.
 pub mod allocation;
-mod frame;
+pub(crate) mod frame;
 pub mod framing;
-mod login;
+pub(crate) mod login;
 mod peers;
 #[cfg(test)]
 mod tests;

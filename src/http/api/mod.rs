@@ -11,10 +11,10 @@ mod share;
 mod sources;
 mod state;
 mod streams;
-mod trickle;
+pub(crate) mod trickle;
 mod websocket;
 mod whip;
-mod ws_messages;
+pub(crate) mod ws_messages;
 
 pub use routes::{answer, is_address, refusal};
 pub use share::OFF as SHARES_OFF;

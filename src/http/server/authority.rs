@@ -27,7 +27,7 @@ impl Authority {
                 };
                 let name = name.strip_suffix('.').unwrap_or(name);
                 let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-                if name.is_empty() || !name.bytes().all(valid) {
+                if name.is_empty() || name.ends_with('.') || !name.bytes().all(valid) {
                     return None;
                 }
                 (name.to_ascii_lowercase(), port)
@@ -217,6 +217,12 @@ mod tests {
         }
         assert_eq!(host("Küche.example").unwrap().name, "xn--kche-0ra.example");
         assert_eq!(host("[FD00::1]:80").unwrap().name, "fd00::1");
+    }
+
+    #[test]
+    fn one_dot_at_the_end_of_a_name_means_nothing_and_two_are_no_name() {
+        let name = |text| Authority::parse(text).map(|authority| authority.name);
+        assert_eq!(["a", "a.", "a..", "..", "."].map(name), [Some("a".into()), Some("a".into()), None, None, None]);
     }
 
     #[test]

@@ -4,28 +4,28 @@
 //! A request passes `gate` (who), `connection` and `head` (how much, well-formed), `policy` (from where) and `exchange`,
 //! which has it answered; `send` gives the client the answer. `render` writes heads with tiny_http, whose server is not
 //! used, since it has no bounds: nothing but the gate listens.
-mod authority;
+pub(crate) mod authority;
 mod base;
 mod body;
 pub mod certificate;
-mod chunked;
+pub(crate) mod chunked;
 mod closing;
 mod connection;
 mod cors;
 mod exchange;
 pub mod gate;
 mod handler;
-mod head;
+pub(crate) mod head;
 pub mod limits;
 pub mod listen;
 mod outbox;
 pub mod peers;
-mod percent;
+pub(crate) mod percent;
 mod policy;
-mod punycode;
+pub(crate) mod punycode;
 mod refusal;
 mod render;
-mod request;
+pub(crate) mod request;
 mod response;
 mod send;
 mod slots;

@@ -2,7 +2,7 @@
 //! sides described, and this loop gives them sockets and a clock.
 mod call;
 mod connections;
-mod dialect;
+pub(crate) mod dialect;
 mod reflexive;
 mod relayed;
 mod servers;
@@ -44,7 +44,7 @@ const MAX_MESSAGE: usize = 128 << 10;
 /// Pings and the like of a camera while it is called, which takes seconds.
 const MAX_PINGS: u32 = 1000;
 /// Steps of a dialect that wait for the one before them.
-const MAX_STEPS: usize = 128;
+pub(crate) const MAX_STEPS: usize = 128;
 /// Time to tell the camera of the end.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Where candidates cannot be told later, the offer waits for STUN servers so long, …

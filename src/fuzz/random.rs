@@ -10,6 +10,7 @@ pub fn rounds(ordinary: u64) -> std::ops::Range<u64> {
 pub struct Random(u64);
 
 impl Random {
+    /// The same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         random.next();
@@ -28,6 +29,7 @@ impl Random {
         self.next() as usize % end
     }
 
+    /// Once in so many times.
     pub fn one_in(&mut self, number: usize) -> bool {
         self.below(number) == 0
     }
