@@ -89,6 +89,8 @@ impl Driver {
 
     /// Turns until `stop` says so or nobody asks any more.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
+        // What is wanted from the beginning: names of servers are looked up before somebody needs them.
+        self.finish_turn(Instant::now());
         loop {
             let deadline = self.engine.deadline(Instant::now());
             tokio::select! {
