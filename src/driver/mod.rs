@@ -133,16 +133,21 @@ impl Driver {
     fn finish_turn(&mut self, now: Instant) {
         self.carry_out(now);
         self.engine.transmit(now, &mut self.sockets);
-        // What was given up while sending.
-        self.carry_out(now);
+        // Sending may want something done too: a way that is given up, or another one.
+        if self.carry_out(now) {
+            self.engine.transmit(now, &mut self.sockets);
+        }
         let open = self.sockets.connections.len();
         if std::mem::replace(&mut self.connections, open) != open {
             self.engine.handle(Input::Connections(open), now);
         }
     }
 
-    fn carry_out(&mut self, now: Instant) {
+    /// False: nothing was to be done.
+    fn carry_out(&mut self, now: Instant) -> bool {
+        let mut any = false;
         while let Some(output) = self.engine.poll_output() {
+            any = true;
             match output {
                 Output::StartSource { id, url, scope } => {
                     if let Err(error) = self.sources.start(id, &url, scope) {
@@ -172,6 +177,7 @@ impl Driver {
                 Output::CloseTurn(number) => self.sockets.close_link(number),
             }
         }
+        any
     }
 
     fn on_ready(&mut self, event: Ready) {
@@ -217,6 +223,8 @@ impl Driver {
             TcpInput::Frame { connection, bytes } => {
                 if let Some(route) = self.sockets.connections.route(connection) {
                     self.engine.on_datagram(route, &bytes, now);
+                    // A connection that proved whose it is makes no room for the next one.
+                    self.engine.send_datagrams(now, &mut self.sockets);
                 }
             }
             TcpInput::Writable { connection } => {

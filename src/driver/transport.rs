@@ -102,8 +102,8 @@ impl MediaSockets {
         let turn_events = &mut self.turn_events;
         self.turn = self.turn.wrapping_add(1);
         let count = sockets.all_udp().count();
-        // The turn behind the last socket is TCP's.
-        let first = self.turn % (count + 1);
+        // The turns behind the last socket are TCP's and the TURN servers'.
+        let first = self.turn % (count + 2);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(Some(())) = changes.poll_recv(cx) {
                 return Poll::Ready(Ready::Network);
@@ -119,11 +119,20 @@ impl MediaSockets {
             if let Some(event) = ready(cx, first, count) {
                 return Poll::Ready(event);
             }
+            let mut turn = |cx: &mut Context<'_>| match turn_events.poll_recv(cx) {
+                Poll::Ready(Some((number, message))) => Some(Ready::Turn(number, message)),
+                _ => None,
+            };
+            if first == count + 1
+                && let Some(event) = turn(cx)
+            {
+                return Poll::Ready(event);
+            }
             if let Poll::Ready(Some(input)) = tcp.poll_recv(cx) {
                 return Poll::Ready(Ready::Tcp(input));
             }
-            if let Poll::Ready(Some((number, message))) = turn_events.poll_recv(cx) {
-                return Poll::Ready(Ready::Turn(number, message));
+            if let Some(event) = turn(cx) {
+                return Poll::Ready(event);
             }
             ready(cx, 0, first).map_or(Poll::Pending, Poll::Ready)
         })

@@ -181,11 +181,13 @@ impl Engine {
             engine.tick_turn(now);
             engine.tick_deferred(now);
         });
-        while let Some(key) = self.sessions.pop_due(now) {
+        // Those that are due now, each once, whatever it makes due again.
+        let due: Vec<PeerKey> = std::iter::from_fn(|| self.sessions.pop_due(now)).collect();
+        for key in due {
             self.guarded(key, |engine| engine.tick_session(key, now));
         }
         for name in self.streams.due(now) {
-            self.shielded(|engine| engine.tick_stream(&name, now));
+            self.tick_stream(&name, now);
         }
         self.settle(now);
     }

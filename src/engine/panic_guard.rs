@@ -24,9 +24,11 @@ impl Engine {
     /// Runs what concerns no session that exists; false if there was a fault. Whoever asked for the step sees their reply
     /// dropped.
     pub(super) fn shielded(&mut self, step: impl FnOnce(&mut Self)) -> bool {
+        let before = self.work.out.len();
         let done = catch_unwind(AssertUnwindSafe(|| step(self))).is_ok();
         if !done {
-            self.work.out.clear();
+            // What others had to say stays.
+            self.work.out.truncate(before);
             self.work.events.clear();
             self.work.buffer.clear();
         }

@@ -7,7 +7,7 @@ impl Engine {
     pub(super) fn settle(&mut self, now: Instant) {
         loop {
             if let Some(key) = self.work.faulty.pop() {
-                self.end_faulty(key, now);
+                self.shielded(|engine| engine.end_faulty(key, now));
             } else if let Some((name, waiting)) = self.work.ready.pop_front() {
                 self.shielded(|engine| engine.on_ready(&name, waiting, now));
             } else {

@@ -81,10 +81,15 @@ fn a_fault_in_one_session_ends_it_and_no_other() {
     let mut engine = engine("{door: }");
     let (first, second) = (view(&mut engine, "door"), view(&mut engine, "door"));
     let broken = key(&engine, &first);
+    let before =
+        Datagram { route: client::from(RELAY.parse().unwrap()), bytes: b"what another one has to say".to_vec() };
+    engine.work.out.push(before);
     engine.guarded(broken, |engine| {
         engine.sessions.get_mut(broken).expect("there").wake = None;
+        engine.work.out.push(Datagram { route: client::from(RELAY.parse().unwrap()), bytes: Vec::new() });
         panic!("a fault that the test provokes");
     });
+    assert_eq!(engine.work.out.len(), 1);
     engine.settle(Instant::now());
     assert!(engine.sessions.by_id(&first.id).is_err());
     let second = key(&engine, &second);

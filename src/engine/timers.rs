@@ -26,6 +26,9 @@ impl<K: Copy + Ord + Hash> Timers<K> {
             self.due.remove(&key);
             return;
         };
+        if self.due.get(&key).is_some_and(|(due, _)| *due == at) {
+            return;
+        }
         let written = self.due.get(&key).map(|(_, written)| *written).filter(|written| *written <= at);
         if written.is_none() {
             self.heap.push(Reverse((at, key)));

@@ -32,7 +32,10 @@ impl Engine {
         }
         self.send_datagrams(now, transport);
         for connection in self.work.close.drain(..) {
-            transport.close(connection);
+            // Unless another session came over it meanwhile.
+            if self.sessions.over(Socket::Tcp(connection)).is_empty() {
+                transport.close(connection);
+            }
         }
         for number in self.work.give_back.drain(..) {
             self.reach.turn.release(number, now);

@@ -185,7 +185,9 @@ fn received(rest: &[u8], size: usize, role: Role) -> Vec<Message> {
 fn frames(bytes: &[u8]) {
     for role in [Role::Server, Role::Client] {
         let whole = received(bytes, usize::MAX, role);
-        assert!(whole.iter().map(Message::len).sum::<usize>() <= bytes.len());
+        // For a close with a code that there is none of the library has words of its own.
+        let said = whole.iter().filter(|message| !message.is_close());
+        assert!(said.map(Message::len).sum::<usize>() <= bytes.len());
         assert_eq!(received(bytes, 1 + cuts(bytes)[0] % 9, role), whole);
         for message in whole {
             if let Message::Text(text) = message {

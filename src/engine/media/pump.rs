@@ -178,15 +178,12 @@ fn send(
     output: &mut Output<'_>,
 ) -> Result<(), Full> {
     let header = as_it_was(sender, packet, numbered);
-    // Counted first: a packet that ends its run is on its way when this returns.
-    sender.packets += 1;
-    sender.bytes += packet.payload.len() as u64;
-    let written = output.buffer.write(&mut output.way, line.route, &header, (&[], &packet.payload), line.protect);
-    if written == Ok(false) {
-        sender.packets -= 1;
-        sender.bytes -= packet.payload.len() as u64;
+    let written = output.buffer.write(&mut output.way, line.route, &header, (&[], &packet.payload), line.protect)?;
+    if written {
+        sender.packets += 1;
+        sender.bytes += packet.payload.len() as u64;
     }
-    written.map(drop)
+    Ok(())
 }
 
 fn as_it_was(sender: &Sender, packet: &Packet, numbered: Numbered) -> RtpHeader {

@@ -229,8 +229,13 @@ impl TurnPool {
         }
     }
 
-    /// Says what allocations have to say. What the kernel refuses is sent again by their own schedule.
+    /// Says what allocations have to say, once the way to the server is open. What the kernel refuses is sent again by
+    /// their own schedule.
     pub fn flush(&mut self, transport: &mut dyn Transport) {
+        let is_to_be_opened = |output: &Output| matches!(output, Output::OpenTurn { .. });
+        if self.outputs.iter().any(is_to_be_opened) {
+            return;
+        }
         for (number, message) in self.requests.drain(..) {
             let _ = transport.send_to_server(number, ToServer::Request(&message));
         }

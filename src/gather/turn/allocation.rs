@@ -119,8 +119,11 @@ impl Allocation {
         self.tick(now);
     }
 
-    /// Gives the allocation back.
+    /// Gives the allocation back. Again does nothing: the first release is on its way.
     pub fn release(&mut self, now: Instant) {
+        if matches!(self.state, State::Releasing | State::Over(_)) {
+            return;
+        }
         self.peers = Peers::default();
         self.refresh_due = None;
         self.pending.clear();

@@ -308,6 +308,8 @@ fn an_allocation_is_given_back_with_a_lifetime_of_nothing() {
     world.allocation.release(world.now);
     let release = world.request();
     assert_eq!(Message::read(&release).unwrap().number(attribute::LIFETIME), Some(0));
+    world.allocation.release(world.now);
+    assert_eq!(world.sent(), [[0; 0]; 0], "once is enough, and its answer still counts");
     assert!(world.allocation.over().is_none() && world.allocation.relayed().is_none());
     world.reply(&release, Say::Grant("pass", vec![]));
     assert_eq!(world.allocation.over(), Some(None));
