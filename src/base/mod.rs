@@ -5,4 +5,5 @@ pub mod pace;
 pub mod percent;
 pub mod places;
 pub mod protocol;
+pub mod source_error;
 pub mod sparing;

@@ -1,6 +1,7 @@
 //! What the relay knows about itself and about each session, as plain data: no clock, no sockets, no secrets.
 //! The engine fills it in, [`verdict`](super::verdict) judges it, `/api/doctor` shows it. Times are ages in
 //! milliseconds at the moment when the facts were taken.
+use crate::base::source_error::SourceErrorKind;
 use crate::gather::port_problem::PortProblem;
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
@@ -217,6 +218,8 @@ pub struct Stream {
     pub has_source: bool,
     pub video: Option<String>,
     pub last_error: Option<String>,
+    #[serde(skip)]
+    pub error_kind: Option<SourceErrorKind>,
     pub failures: u32,
     /// Since its source is down.
     pub down_ms: Option<u64>,

@@ -1,6 +1,7 @@
 //! From facts to one verdict: a code, one sentence, one remedy. Pure; the first cause in the chain wins, because what
 //! comes later is its consequence: a session without a way has no keys, one without keys has no picture.
 use super::facts::{Advertised, Machine, Media, Phase, Refusal, Session, Stream};
+use crate::base::source_error::SourceErrorKind;
 use crate::gather::port_problem::PortProblem;
 use serde::Serialize;
 
@@ -263,11 +264,14 @@ fn undecodable(media: &Media) -> Option<Verdict> {
 fn source_down(stream: &Stream, why: &str) -> Verdict {
     let again = stream.down_ms.filter(|_| stream.failures > 1);
     let since = again.map(|ms| format!(" (down for {}, tried {} times)", span(ms), stream.failures));
-    let remedy = match why.contains("by this version") {
-        true => {
+    let remedy = match stream.error_kind {
+        Some(SourceErrorKind::Unsupported) => {
             "Give the stream a source of a kind that this version opens; the sources are under streams: in the configuration."
         }
-        false => {
+        Some(SourceErrorKind::Denied) => {
+            "Put the camera's user name and password into the source's URL; the sources are under streams: in the configuration."
+        }
+        Some(SourceErrorKind::Busy | SourceErrorKind::Failed) | None => {
             "Look at the camera: is it on, does its address still hold, does another program use it? The sources are under streams: in the configuration."
         }
     };

@@ -224,6 +224,23 @@ fn d09_no_keyframe_comes() {
 }
 
 #[test]
+fn d08_says_what_to_do_by_the_kind_of_the_failure() {
+    use crate::base::source_error::SourceErrorKind;
+    let advice = |kind| {
+        let facts = Stream {
+            state: "failing",
+            last_error: Some("it failed".into()),
+            error_kind: Some(kind),
+            ..Stream::default()
+        };
+        stream(&facts).expect("a verdict").remedy
+    };
+    assert!(advice(SourceErrorKind::Denied).contains("user name and password"));
+    assert!(advice(SourceErrorKind::Unsupported).contains("a kind that this version opens"));
+    assert!(advice(SourceErrorKind::Failed).contains("is it on"));
+}
+
+#[test]
 fn d10_packets_are_lost() {
     let mut facts = playing();
     facts.media[0].loss_percent = 12.4;

@@ -5,8 +5,9 @@ use crate::media::packet::Packet;
 use crate::media::track::TrackInfo;
 use crate::rtc::route::Route;
 use bytes::Bytes;
-use std::fmt;
 use std::time::Instant;
+
+pub use crate::base::source_error::{SourceError, SourceErrorKind};
 
 /// Names one run of a source, so that events of a run that was given up can't be taken for those of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,46 +38,6 @@ pub struct Progress {
     /// The way that media takes.
     pub route: Option<Route>,
 }
-
-/// What kind of failure ended a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum SourceErrorKind {
-    /// No source of this kind can be opened by this version, or the URL is wrong.
-    Unsupported,
-    /// Another session has the only one that the camera serves.
-    Busy,
-    /// Whatever else.
-    #[default]
-    Failed,
-}
-
-/// Why a source ended, or could not be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceError {
-    pub kind: SourceErrorKind,
-    /// For the operator, without secrets of the URL.
-    pub message: String,
-}
-
-impl SourceError {
-    pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-}
-
-impl From<String> for SourceError {
-    fn from(message: String) -> Self {
-        Self { kind: SourceErrorKind::Failed, message }
-    }
-}
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for SourceError {}
 
 /// What the engine asks of a running source.
 #[derive(Clone, Debug)]

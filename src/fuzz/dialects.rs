@@ -115,7 +115,7 @@ fn exchange(url: &str, bytes: &[u8]) {
         let steps = match dialect.next(input) {
             Ok(steps) => steps,
             Err(error) => {
-                let shown = dialect::brief(&error);
+                let shown = dialect::brief(&error.message);
                 assert!(shown.len() <= 404 && !shown.contains(char::is_control), "{shown:?}");
                 return;
             }

@@ -3,6 +3,7 @@ use crate::gather::scope::Scope;
 use crate::net::connect::{self, Place};
 use crate::net::interfaces;
 use crate::net::tls::Trust;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,6 +69,21 @@ pub struct Reply {
     pub body: String,
 }
 
+/// A reply with a status that does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherStatus {
+    pub status: u16,
+    sentence: String,
+}
+
+impl fmt::Display for OtherStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for OtherStatus {}
+
 impl Reply {
     /// A reply as it would have come: for exchanges without a network.
     #[cfg(any(test, feature = "fuzzing"))]
@@ -87,7 +103,10 @@ impl Reply {
 
     /// The reply if its status is one of these, else a sentence on what the status means. The body is not in it: sentences
     /// reach whoever may look at streams, who may have named a server that answers the relay and nobody else.
-    pub fn expect(&self, statuses: &[u16]) -> Result<&Self, String> {
+    ///
+    /// # Errors
+    /// If it has another status.
+    pub fn expect(&self, statuses: &[u16]) -> Result<&Self, OtherStatus> {
         if statuses.contains(&self.status) {
             return Ok(self);
         }
@@ -98,7 +117,8 @@ impl Reply {
             500.. => ": it failed inside",
             _ => "",
         };
-        Err(format!("{} answered with status {}{meaning}", self.place.authority(), self.status))
+        let sentence = format!("{} answered with status {}{meaning}", self.place.authority(), self.status);
+        Err(OtherStatus { status: self.status, sentence })
     }
 }
 
@@ -357,8 +377,13 @@ mod tests {
     fn a_status_says_what_to_look_at() {
         let place = Place::parse("http://cam/").unwrap();
         let error = Reply::of(401, &place, &[], "nope").expect(&[200, 201]).unwrap_err();
-        assert_eq!(error, "cam answered with status 401: it wants a user name and password, or others than in the URL");
-        assert!(Reply::of(500, &place, &[], "<html>").expect(&[200]).unwrap_err().ends_with("it failed inside"));
+        assert_eq!(
+            error.to_string(),
+            "cam answered with status 401: it wants a user name and password, or others than in the URL"
+        );
+        assert!(
+            Reply::of(500, &place, &[], "<html>").expect(&[200]).unwrap_err().sentence.ends_with("it failed inside")
+        );
         assert!(Reply::of(200, &place, &[], "").expect(&[200]).is_ok());
     }
 }

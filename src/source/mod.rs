@@ -9,6 +9,7 @@ pub mod webrtc;
 use crate::engine::source::{ProducerId, SourceError, SourceErrorKind, SourceEvent, SourceRequest};
 use crate::gather::policy::Policy;
 use crate::gather::scope::Scope;
+use crate::net::http_client::OtherStatus;
 use crate::net::interfaces;
 use crate::rtc::session::Identity;
 use std::fmt;
@@ -67,6 +68,13 @@ impl fmt::Display for Closed {
 }
 
 impl std::error::Error for Closed {}
+
+impl From<OtherStatus> for SourceError {
+    fn from(other: OtherStatus) -> Self {
+        let kind = if matches!(other.status, 401 | 403) { SourceErrorKind::Denied } else { SourceErrorKind::Failed };
+        Self::new(kind, other.to_string())
+    }
+}
 
 /// A source at work: runs until it fails or the relay drops its requests; answers why it ended.
 pub type Run = Pin<Box<dyn Future<Output = SourceError> + Send>>;

@@ -1,6 +1,6 @@
 //! One source of a stream in the engine: it runs, or waits to be tried again, or is not needed.
 use crate::engine::keys::TrackKey;
-use crate::engine::source::{ProducerId, Progress, SourceError, SourceFacts};
+use crate::engine::source::{ProducerId, Progress, SourceError, SourceErrorKind, SourceFacts};
 use crate::gather::scope::Scope;
 use crate::media::codec::Codec;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Wait before a source is opened again: doubles from the first to the longest, …
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// … from this where the camera wants another password …
+const DENIED_RETRY: Duration = Duration::from_secs(15);
 /// … and starts over once the source was healthy this long.
 const HEALTHY: Duration = Duration::from_secs(10);
 
@@ -75,7 +77,12 @@ impl Producer {
         let live = self.running.as_ref().and_then(|running| running.live);
         let healthy = live.is_some_and(|since| now.saturating_duration_since(since) > HEALTHY);
         self.failures = if healthy { 1 } else { self.failures.saturating_add(1) };
-        let wait = (FIRST_RETRY * (1 << (self.failures - 1).min(8))).min(LONGEST_RETRY);
+        let wait = match error.kind {
+            // The next try brings nothing else, and some cameras lock out who tries often.
+            SourceErrorKind::Denied => DENIED_RETRY,
+            _ => FIRST_RETRY,
+        };
+        let wait = (wait * (1 << (self.failures - 1).min(8))).min(LONGEST_RETRY);
         // Up to a quarter more, so that many streams of one camera do not come back in step.
         let wait = wait + wait * u32::from(jitter) / 1024;
         self.last_error = Some(error);
@@ -113,5 +120,13 @@ mod tests {
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
         assert_eq!(producer.failed(gone(), now, 255).as_millis(), 74_941);
         assert_eq!((producer.failures, producer.down_since), (11, Some(now)));
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_tried_again_soon() {
+        let mut producer = Producer::new("test:".into(), SourceFacts::default(), Scope::Any);
+        let denied = SourceError::new(SourceErrorKind::Denied, "it wants another password");
+        assert_eq!(producer.failed(denied, Instant::now(), 0), DENIED_RETRY);
+        assert_eq!(producer.failed(gone(), Instant::now(), 0), FIRST_RETRY * 2, "a lost connection is");
     }
 }

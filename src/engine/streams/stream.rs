@@ -4,6 +4,7 @@ use crate::config::{PublisherPolicy, Publishers};
 use crate::engine::api::{Answer, Error, ErrorKind, Offer, Reply};
 use crate::engine::keys::{PeerKey, TrackKey};
 use crate::engine::media::track::Track;
+use crate::engine::source::SourceErrorKind;
 use crate::media::codec::{Codec, Kind};
 use crate::stream::floor::Floor;
 use serde_json::Value;
@@ -150,6 +151,12 @@ impl Stream {
         let errors = self.producers.iter().filter_map(|producer| producer.last_error.as_ref());
         let errors: Vec<&str> = errors.map(|error| error.message.as_str()).collect();
         (!errors.is_empty()).then(|| errors.join("; then "))
+    }
+
+    /// The kind of the first source's failure, while there is no picture.
+    pub fn last_error_kind(&self) -> Option<SourceErrorKind> {
+        let mut errors = self.producers.iter().filter_map(|producer| producer.last_error.as_ref());
+        errors.next().filter(|_| !self.is_live()).map(|error| error.kind)
     }
 
     pub fn failures(&self) -> u32 {

@@ -137,6 +137,7 @@ impl Engine {
             state: stream.state(),
             has_source: !stream.producers.is_empty(),
             video: video.map(|codec| codec.to_string()),
+            error_kind: stream.last_error_kind(),
             last_error: stream.last_error().as_deref().map(clip_sentence),
             failures: stream.failures(),
             down_ms: stream.down_since().map(|at| age(now, at)),

@@ -117,10 +117,10 @@ pub async fn run(
     };
     let mut why = line.talk(&mut requests).await.unwrap_or_else(|error| error);
     if line.call.is_described() && !line.call.is_connected() {
-        why = line.ways.explain(why);
+        why.message = line.ways.explain(why.message);
     }
     line.hang_up().await;
-    why.into()
+    why
 }
 
 /// Waits until the relay gives the source up.
@@ -162,7 +162,7 @@ struct Line {
 
 impl Line {
     /// Until the end, which is always an error or the relay's wish.
-    async fn talk(&mut self, requests: &mut mpsc::Receiver<SourceRequest>) -> Result<String, String> {
+    async fn talk(&mut self, requests: &mut mpsc::Receiver<SourceRequest>) -> Result<SourceError, SourceError> {
         let (servers, scope) = self.servers.first();
         self.ask(&servers, scope, Instant::now());
         self.tell(Input::Begin)?;
@@ -205,7 +205,7 @@ impl Line {
                 request = requests.recv() => match request {
                     Some(SourceRequest::Keyframe { track }) => self.call.want_keyframe(track, now),
                     Some(SourceRequest::Sound(sound)) => self.call.speak(&sound, now),
-                    None => return Ok(given_up()),
+                    None => return Ok(given_up().into()),
                 },
                 () = sleep_until(deadline.into()) => {
                     self.call.tick(now.max(deadline));
@@ -216,8 +216,9 @@ impl Line {
         }
     }
 
-    fn tell(&mut self, input: Input<'_>) -> Result<(), String> {
-        let steps = self.dialect.next(input).map_err(|reason| dialect::brief(&reason))?;
+    fn tell(&mut self, input: Input<'_>) -> Result<(), SourceError> {
+        let steps =
+            self.dialect.next(input).map_err(|error| SourceError::new(error.kind, dialect::brief(&error.message)))?;
         self.steps.extend(steps);
         if self.steps.len() > MAX_STEPS {
             return Err("the camera floods us with messages".into());
@@ -226,7 +227,7 @@ impl Line {
     }
 
     /// Does the steps that are due, up to one that takes time.
-    async fn work(&mut self) -> Result<(), String> {
+    async fn work(&mut self) -> Result<(), SourceError> {
         for line in self.new_candidates(self.described) {
             self.tell(Input::Candidate(&line))?;
         }
@@ -309,7 +310,7 @@ impl Line {
     }
 
     /// Those who expect candidates one by one get them so too: some look at no others.
-    fn trickle(&mut self, candidates: &[String]) -> Result<(), String> {
+    fn trickle(&mut self, candidates: &[String]) -> Result<(), SourceError> {
         if self.dialect.trickles() {
             for line in candidates {
                 self.tell(Input::Candidate(line))?;
@@ -318,7 +319,7 @@ impl Line {
         Ok(())
     }
 
-    fn done(&mut self, done: Done) -> Result<(), String> {
+    fn done(&mut self, done: Done) -> Result<(), SourceError> {
         match done {
             Done::Connected(socket) => {
                 self.towards = socket.get_ref().local().or(self.towards);
@@ -333,7 +334,7 @@ impl Line {
         }
     }
 
-    fn hear(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), String> {
+    fn hear(&mut self, message: Option<Result<Message, tungstenite::Error>>) -> Result<(), SourceError> {
         match message {
             Some(Ok(Message::Text(text))) => self.tell(Input::Text(text.as_str())),
             Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
@@ -360,13 +361,13 @@ impl Line {
     }
 
     /// The WebSocket is gone. Some close it as soon as both sides are described.
-    fn lost(&mut self, why: String) -> Result<(), String> {
+    fn lost(&mut self, why: String) -> Result<(), SourceError> {
         self.socket = None;
-        if self.call.is_described() { Ok(()) } else { Err(why) }
+        if self.call.is_described() { Ok(()) } else { Err(why.into()) }
     }
 
     /// Sends what the call has to say, and tells the relay what it brought.
-    async fn pass_on(&mut self) -> Result<(), String> {
+    async fn pass_on(&mut self) -> Result<(), SourceError> {
         self.ways.send(&self.sockets, &mut self.call.out, Instant::now());
         let mut events = std::mem::take(&mut self.call.events);
         for event in events.drain(..) {
@@ -376,7 +377,7 @@ impl Line {
                 Event::Tracks(tracks) => SourceEvent::Tracks(tracks),
                 Event::Packets { track, packets } => SourceEvent::Packets { track, packets },
                 Event::Clock { track, at, timestamp } => SourceEvent::Clock { track, at, timestamp },
-                Event::Ended(why) => return Err(why),
+                Event::Ended(why) => return Err(why.into()),
             };
             self.sink.send(event).await.map_err(|closed| closed.to_string())?;
         }

@@ -155,7 +155,7 @@ fn exchange(url: &str, seed: u64) -> usize {
         let steps = match dialect.next(input) {
             Ok(steps) => steps,
             Err(error) => {
-                let shown = brief(&error);
+                let shown = brief(&error.message);
                 assert!(shown.len() <= MAX_REASON + 4 && !shown.contains(char::is_control), "{shown:?}");
                 continue;
             }
@@ -192,5 +192,5 @@ fn what_a_camera_says_is_told_in_one_line_of_bounded_length() {
     assert_eq!(brief(&"é".repeat(MAX_REASON)).len(), MAX_REASON + "…".len());
     let mut dialect = of(&Target::parse(URLS[0]).unwrap());
     let long = json!({"type": "error", "value": "x".repeat(100_000)}).to_string();
-    assert!(brief(&dialect.next(Input::Text(&long)).unwrap_err()).starts_with("the other relay says: xxx"));
+    assert!(brief(&dialect.next(Input::Text(&long)).unwrap_err().message).starts_with("the other relay says: xxx"));
 }

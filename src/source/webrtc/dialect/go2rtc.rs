@@ -46,7 +46,7 @@ impl Dialect for Go2rtc {
                     "webrtc/answer" => Ok(Vec::new()),
                     "webrtc/candidate" if value.is_empty() => Ok(Vec::new()),
                     "webrtc/candidate" => Ok(vec![Step::TakeCandidate(value.to_owned())]),
-                    "error" => Err(format!("the other relay says: {value}")),
+                    "error" => Err(format!("the other relay says: {value}").into()),
                     _ => Ok(Vec::new()),
                 }
             }

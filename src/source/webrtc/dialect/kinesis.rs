@@ -89,7 +89,8 @@ impl Kinesis {
                 Some(StatusResponse { status_code, error_type, description }) => Err(format!(
                     "the signalling service refuses: {} {error_type} {description}",
                     status_code.as_str().map_or_else(|| status_code.to_string(), str::to_owned)
-                )),
+                )
+                .into()),
                 None => Ok(Vec::new()),
             },
         }

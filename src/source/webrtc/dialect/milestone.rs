@@ -1,6 +1,7 @@
 //! Milestone XProtect: a token for name and password, a session that offers, an answer by PATCH. It takes no
 //! candidates from us but those in the answer.
 use super::{Description, Dialect, Input, Step, Steps, json};
+use crate::engine::source::{SourceError, SourceErrorKind};
 use crate::net::connect::Place;
 use crate::net::http_client::{Method, Request};
 use crate::source::webrtc::url::Target;
@@ -92,9 +93,9 @@ impl Dialect for Milestone {
                 // RFC 6749 section 5.2
                 if matches!(reply.status, 400 | 401) {
                     let at = reply.place.authority();
-                    return Err(format!(
-                        "{at} refuses the #username or #password of the URL (status {})",
-                        reply.status
+                    return Err(SourceError::new(
+                        SourceErrorKind::Denied,
+                        format!("{at} refuses the #username or #password of the URL (status {})", reply.status),
                     ));
                 }
                 let reply = reply.expect(&[200])?;

@@ -18,6 +18,7 @@ mod whep;
 mod wyze;
 
 use super::url::{Format, IceServer, Target};
+use crate::engine::source::SourceError;
 use crate::media::codec::{Codec, Kind};
 use crate::net::connect::Place;
 use crate::net::http_client::{Reply, Request};
@@ -65,8 +66,8 @@ pub enum Step {
     TakeCandidate(String),
 }
 
-/// Next steps, or why the exchange failed: a sentence for the operator.
-pub type Steps = Result<Vec<Step>, String>;
+/// Next steps, or why the exchange failed.
+pub type Steps = Result<Vec<Step>, SourceError>;
 
 pub trait Dialect: Send {
     fn next(&mut self, input: Input<'_>) -> Steps;

@@ -1,6 +1,7 @@
 //! Whole exchanges of every dialect, as cameras and services are known to write them, without a network.
 use super::super::url::Target;
 use super::*;
+use crate::engine::source::SourceErrorKind;
 use crate::net::http_client::Method;
 use serde_json::{Value, json};
 
@@ -83,7 +84,7 @@ fn creality() {
         (200, encoded(&json!({"type": "answer"})).as_str(), "is empty"),
     ] {
         let error = call.reply(status, &[], body).unwrap_err();
-        assert!(error.contains(words), "{body}: {error}");
+        assert!(error.message.contains(words), "{body}: {error}");
     }
 }
 
@@ -108,13 +109,13 @@ fn what_a_server_says_reaches_no_sentence() {
         {
             let (mut call, _) = Exchange::begin(&format!("http://host/#format={format}"));
             if let Err(error) = call.reply(status, &[], body) {
-                assert!(!error.contains(secret), "{format} {status} {body}: {error}");
+                assert!(!error.message.contains(secret), "{format} {status} {body}: {error}");
             }
         }
     }
     let (mut call, _) = Exchange::begin("ws://host/#format=openipc");
     let error = call.text(&json!({"reply": "webrtc_answer", "data": secret})).unwrap_err();
-    assert!(!error.contains(secret), "{error}");
+    assert!(!error.message.contains(secret), "{error}");
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn go2rtc() {
         assert_eq!(call.text(&nothing).unwrap(), [], "{nothing}");
     }
     let error = call.text(&json!({"type": "error", "value": "webrtc/offer: stream not found"})).unwrap_err();
-    assert!(error.contains("stream not found"), "{error}");
+    assert!(error.message.contains("stream not found"), "{error}");
     assert!(call.0.next(Input::Text("hello")).is_err());
 }
 
@@ -182,7 +183,7 @@ fn kinesis_and_switchbot() {
         assert_eq!(call.text(&answer).unwrap(), [Step::TakeAnswer(ANSWER.into())]);
         assert_eq!(call.text(&answer).unwrap(), [], "once");
         let refused = json!({"messageType": "STATUS_RESPONSE", "statusResponse": {"statusCode": "400", "errorType": "InvalidArgument", "description": "no such channel"}});
-        assert!(call.text(&refused).unwrap_err().contains("400 InvalidArgument no such channel"));
+        assert!(call.text(&refused).unwrap_err().message.contains("400 InvalidArgument no such channel"));
     }
 }
 
@@ -197,7 +198,7 @@ fn wyze() {
         ("<html>", "not the JSON"),
     ] {
         let error = call.reply(200, &[], body).unwrap_err();
-        assert!(error.contains(words), "{error}");
+        assert!(error.message.contains(words), "{error}");
     }
     let channel = json!({"ClientId": "id", "cam": "camera1", "result": "ok", "signalingUrl": "wss://kvs/?X=%2Fa",
         "servers": [{"urls": "stun:s:443"}, {"urls": ["turn:t:443?transport=udp"], "username": "u", "credential": "c"}]});
@@ -233,7 +234,8 @@ fn milestone() {
     let token = request(&steps);
     assert_eq!(token.place.path, "/api/IDP/connect/token");
     assert_eq!(token.body, "client_id=GrantValidatorClient&grant_type=password&username=a%20b&password=s%26p");
-    assert!(call.reply(400, &[], "{\"error\":\"invalid_grant\"}").unwrap_err().contains("#username or #password"));
+    let error = call.reply(400, &[], "{\"error\":\"invalid_grant\"}").unwrap_err();
+    assert_eq!((error.kind, error.message.contains("#username or #password")), (SourceErrorKind::Denied, true));
     let steps = call.reply(200, &[], "{\"access_token\":\"t0k\"}").unwrap();
     let session = request(&steps);
     assert_eq!(
@@ -242,7 +244,7 @@ fn milestone() {
     );
     let wish: Value = serde_json::from_str(&session.body).unwrap();
     assert_eq!(wish, json!({"cameraId": "guid", "playbackTimeNode": {"skipGaps": true, "speed": 2.0}}));
-    assert!(call.reply(200, &[], "{\"sessionId\":\"7\",\"offerSDP\":null}").unwrap_err().contains("no offer"));
+    assert!(call.reply(200, &[], "{\"sessionId\":\"7\",\"offerSDP\":null}").unwrap_err().message.contains("no offer"));
     let offer = json!({"sessionId": "7/x", "offerSDP": json!({"type": "offer", "sdp": OFFER}).to_string()});
     assert_eq!(call.reply(200, &[], &offer.to_string()).unwrap(), [Step::TakeOffer(OFFER.into())]);
     let steps = call.next(Input::Answer(ANSWER));
@@ -251,7 +253,7 @@ fn milestone() {
     let answer: Value = serde_json::from_str(&patch.body).unwrap();
     let answer: Value = serde_json::from_str(answer["answerSDP"].as_str().unwrap()).unwrap();
     assert_eq!(answer, json!({"type": "answer", "sdp": ANSWER}));
-    assert!(call.reply(500, &[], "").unwrap_err().contains("500"));
+    assert!(call.reply(500, &[], "").unwrap_err().message.contains("500"));
     assert_eq!(call.reply(200, &[], "").unwrap(), []);
 }
 
@@ -292,8 +294,8 @@ fn whep() {
     let post = request(&steps);
     assert_eq!((post.body.as_str(), field(post, "authorization")), (OFFER, Some("Bearer t0k")));
     assert_eq!(field(post, "content-type"), Some("application/sdp"));
-    assert!(call.reply(401, &[], "").unwrap_err().contains("401"));
-    assert!(call.reply(200, &[], "<html>").unwrap_err().contains("not with a session description"));
+    assert!(call.reply(401, &[], "").unwrap_err().message.contains("401"));
+    assert!(call.reply(200, &[], "<html>").unwrap_err().message.contains("not with a session description"));
     let link = "<stun:s:1>; rel=\"ice-server\", <turn:t:2>; rel=\"ice-server\"; username=\"u\"; credential=\"c\", <x>; rel=\"next\"";
     let fields = [("Location", "/cam/whep/17"), ("ETag", "\"e\""), ("Link", link)];
     let steps = call.reply(201, &fields, ANSWER).unwrap();

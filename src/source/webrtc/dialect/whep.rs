@@ -45,7 +45,7 @@ impl Whep {
     fn answered(&mut self, reply: &Reply) -> Steps {
         let body = reply.expect(&[200, 201])?.body.clone();
         if !body.trim_start().starts_with("v=0") {
-            return Err(format!("{} answered, but not with a session description", reply.place.authority()));
+            return Err(format!("{} answered, but not with a session description", reply.place.authority()).into());
         }
         self.session = reply.field("location").and_then(|location| session(reply, location));
         if let Some(session) = self.session.as_mut().filter(|session| session.is_same_origin(&self.place)) {
