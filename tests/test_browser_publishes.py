@@ -160,6 +160,7 @@ def test_viewers_stay_while_a_publisher_is_away_and_see_it_when_it_is_back(porth
     assert viewer.evaluate("seen.location") == first and viewer.evaluate("seen.pc.connectionState") == "connected"
 
 
+@pytest.mark.alone
 def test_a_browser_is_given_the_bitrate_that_its_picture_needs(porthole, new_page):
     relay = porthole({"door": None})
     publisher = new_page()

@@ -303,6 +303,8 @@ def test_a_flood_of_wrong_offers_leaves_few_lines_in_the_log(relay):
     wrong = b"POST /cam/whep HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0"
     answers = raw(relay, wrong * 300 + wrong.replace(b"Host: x", b"Host: x\r\nConnection: close"))
     assert answers.count("HTTP/1.1 400") == 301
+    # the log is written beside the answers
+    eventually(lambda: "offer refused" in relay.log(), 5, "the log tells of it")
     refused = [line for line in relay.log().splitlines() if "offer refused" in line]
     assert 1 <= len(refused) <= 120, len(refused)
 
