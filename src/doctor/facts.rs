@@ -3,6 +3,7 @@
 //! milliseconds at the moment when the facts were taken.
 use crate::base::source_error::SourceErrorKind;
 use crate::gather::port_problem::PortProblem;
+use crate::rtc::negotiate::Mismatch;
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -266,6 +267,9 @@ pub struct Session {
     /// What keeps the relay from a media port, where that is why it refused.
     #[serde(skip)]
     pub port: Option<PortProblem>,
+    /// What does not fit, where that is why it refused.
+    #[serde(skip)]
+    pub mismatch: Option<Mismatch>,
     /// Why it ended or was refused.
     pub reason: Option<String>,
     /// It ended because a deadline passed, not because somebody closed it.

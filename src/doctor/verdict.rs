@@ -3,6 +3,7 @@
 use super::facts::{Advertised, Machine, Media, Phase, Refusal, Session, Stream};
 use crate::base::source_error::SourceErrorKind;
 use crate::gather::port_problem::PortProblem;
+use crate::rtc::negotiate::Mismatch;
 use serde::Serialize;
 
 /// A session gets this long before its silence says something, live or ended.
@@ -95,15 +96,9 @@ fn refused(facts: &Session, refusal: Refusal) -> Option<Verdict> {
     let reason = facts.reason.as_deref().unwrap_or("the offer was refused");
     match refusal {
         Refusal::Codecs => {
-            let (what, remedy) = reason.split_once("; ").unwrap_or((reason, "let the camera send H.264"));
-            let what = what.rsplit("not matched: ").next().unwrap_or(what);
-            let sentence = match what.split_once(" => ") {
-                Some((have, take)) => {
-                    format!("The two share no codec: the source has {have}, the other side takes {take}.")
-                }
-                None => format!("The two share no codec: {what}."),
-            };
-            Some(Verdict::new(Code::D07, sentence, capital(remedy) + "."))
+            let unnamed = || (reason.to_owned(), "let the camera send H.264".to_owned());
+            let (what, remedy) = facts.mismatch.as_ref().map_or_else(unnamed, Mismatch::sentences);
+            Some(Verdict::new(Code::D07, capital(&what) + ".", capital(&remedy) + "."))
         }
         Refusal::Source => Some(source_down(&facts.stream, reason)),
         Refusal::NoPort => {

@@ -3,6 +3,8 @@ use super::*;
 use crate::doctor::facts::{Address, Advertised, Dtls, Ice, Pair, RemoteCandidates, Scope, Track};
 use crate::gather::candidate::Protocol;
 use crate::gather::port_problem::WhyNot;
+use crate::media::codec::Codec;
+use crate::rtc::negotiate::Mismatch;
 use std::sync::Arc;
 
 fn address(ip: &str, scope: Scope, removed_by: Option<&str>) -> Address {
@@ -180,8 +182,14 @@ fn d06_the_handshake_does_not_end() {
 #[test]
 fn d07_no_common_codec() {
     let mut facts = Session { refusal: Some(Refusal::Codecs), phase: Phase::Refused, ..Session::default() };
-    facts.reason = Some("streams: codecs not matched: video:H265 => video:VP8; set the camera to H.264".into());
-    said(&facts, Code::D07, &["source has video:H265", "takes video:VP8", "Set the camera to H.264."]);
+    facts.mismatch = Some(Mismatch::Codecs { source: vec![Codec::H265], viewer: vec![Codec::Vp8] });
+    said(
+        &facts,
+        Code::D07,
+        &["The two share no codec: ", "source has video:H265", "takes video:VP8", "set the camera to H.264"],
+    );
+    facts.mismatch = Some(Mismatch::Layer { asked: "high".into(), there: vec!["low".into()] });
+    said(&facts, Code::D07, &["No layer \"high\" comes", "Ask for a layer that comes"]);
     let mut facts = playing();
     facts.media[0].codec = None;
     facts.stream.video = Some("H265".into());

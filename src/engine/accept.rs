@@ -56,14 +56,12 @@ impl Engine {
         let infos: Option<Vec<TrackInfo>> =
             live.as_ref().map(|keys| self.media.of(keys).map(|track| track.info.clone()).collect());
         let backchannel = self.backchannel(stream);
-        negotiate::viewer(remote, infos.as_deref(), backchannel.as_deref())
-            .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))
+        negotiate::viewer(remote, infos.as_deref(), backchannel.as_deref()).map_err(Error::from)
     }
 
     pub(super) fn answer_publisher(&mut self, offer: &Offer, remote: &Remote, now: Instant) -> Result<Answer, Error> {
         self.admit_publisher(&offer.stream)?;
-        let accepted = negotiate::publisher(remote, offer.layer.as_deref())
-            .map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))?;
+        let accepted = negotiate::publisher(remote, offer.layer.as_deref()).map_err(Error::from)?;
         let ssrcs = vec![Ssrcs { ssrc: self.random_ssrc(), rtx_ssrc: None }; accepted.len()];
         let key = self.keys.peer();
         let (mut peer, answer) = self.new_session(key, offer, remote, (&accepted, Side::Publisher), &ssrcs, now)?;

@@ -1,6 +1,7 @@
 //! What the doors (HTTP, WebSocket, share links) ask of the engine, and its answers and errors.
 use crate::config::Publishers;
 use crate::gather::scope::Scope;
+use crate::rtc::negotiate::Mismatch;
 use crate::rtc::sdp::{self, Remote, SdpError};
 use serde_json::Value;
 use std::fmt;
@@ -37,11 +38,19 @@ pub enum ErrorKind {
 pub struct Error {
     pub kind: ErrorKind,
     pub message: String,
+    /// Of [`ErrorKind::CodecMismatch`]: what does not fit.
+    pub mismatch: Option<Mismatch>,
+}
+
+impl From<Mismatch> for Error {
+    fn from(mismatch: Mismatch) -> Self {
+        Self { mismatch: Some(mismatch.clone()), ..Self::new(ErrorKind::CodecMismatch, mismatch.to_string()) }
+    }
 }
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), mismatch: None }
     }
 }
 

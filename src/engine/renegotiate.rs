@@ -79,7 +79,7 @@ impl Engine {
         }
         let mut layers = peer.intake.receivers.iter().filter_map(|r| r.inbound.agreed.stream.layer.as_ref());
         let accepted = negotiate::publisher(remote, layers.next().map(|layer| layer.name.as_str()));
-        accepted.map_err(|mismatch| Error::new(ErrorKind::CodecMismatch, mismatch.to_string()))
+        accepted.map_err(Error::from)
     }
 
     fn replace_microphones(&mut self, key: PeerKey, stream: &str, incoming: Vec<Incoming>) {

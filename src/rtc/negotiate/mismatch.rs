@@ -40,6 +40,28 @@ impl Mismatch {
             Codec::Opus | Codec::Pcmu | Codec::Pcma => "let the source send Opus or G.711 (PCMA, PCMU) audio",
         }
     }
+
+    /// What does not fit and what can be done about it, each in a sentence without its full stop.
+    pub fn sentences(&self) -> (String, String) {
+        match self {
+            Mismatch::Codecs { source, viewer } => (
+                format!(
+                    "the two share no codec: the source has {}, the other side takes {}",
+                    list(source),
+                    list(viewer)
+                ),
+                Mismatch::remedy(source, viewer).into(),
+            ),
+            Mismatch::Camera { .. } => (self.to_string(), "let the camera send H.264".into()),
+            Mismatch::Layer { there, .. } if there.is_empty() => {
+                (self.to_string(), "let the publisher name its layers (rid), or ask for none".into())
+            }
+            Mismatch::Layer { .. } => (self.to_string(), "ask for a layer that comes, or for none".into()),
+            Mismatch::NothingToSend | Mismatch::NothingToReceive => {
+                (self.to_string(), "use a player or an encoder that offers what it is to do".into())
+            }
+        }
+    }
 }
 
 /// The pattern before the semicolon is go2rtc's, which players look for.
