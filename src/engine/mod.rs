@@ -1,10 +1,10 @@
 //! The engine: who sees what, and when. A state machine without sockets, tasks or a clock: inputs come in with a moment
 //! ([`Input`] and datagrams), what is to be done outside comes out ([`Output`]), and media is written into sockets that
-//! somebody lends ([`Transport`]). One thread turns it; nothing here locks or waits for one peer.
+//! somebody lends ([`io::Transport`]). One thread turns it; nothing here locks or waits for one peer.
 //!
 //! Four owners keep what there is: [`Sessions`], [`Streams`], [`Media`] (the packet path) and [`Reach`] (the addresses by
 //! which we are reached). They know nothing of each other. What concerns several of them is done by the engine, in the
-//! files beside this one; each uses only those that are listed before it in [`docs/architecture.md`].
+//! files beside this one; each calls only those before it in the order that `docs/architecture.md` gives.
 mod accept;
 pub mod api;
 mod backchannel;
