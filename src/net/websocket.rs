@@ -2,6 +2,7 @@
 use super::tls::Trust;
 use crate::gather::scope::Scope;
 use crate::net::connect::{self, Connection, Place};
+use std::fmt;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -24,17 +25,38 @@ pub fn bounds(max_message: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_message))
 }
 
+/// Why a WebSocket did not open: a sentence with the host in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotOpened {
+    /// What an HTTP server answered instead of opening it.
+    pub status: Option<u16>,
+    sentence: String,
+}
+
+impl From<String> for NotOpened {
+    fn from(sentence: String) -> Self {
+        Self { status: None, sentence }
+    }
+}
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for NotOpened {}
+
 /// Opens a WebSocket for messages of `max_message` bytes at most, with the URL's login if it has one.
 ///
 /// # Errors
-/// If nobody answers there in time, `scope` forbids it, or it is something else than a WebSocket: a sentence with the host
-/// in it.
+/// If nobody answers there in time, `scope` forbids it, or it is something else than a WebSocket.
 pub async fn open(
     place: &Place,
     trust: Trust,
     scope: Scope,
     max_message: usize,
-) -> Result<WebSocketStream<Connection>, String> {
+) -> Result<WebSocketStream<Connection>, NotOpened> {
     let at = place.authority();
     let scheme = if place.secure { "wss" } else { "ws" };
     let mut request = format!("{scheme}://{at}{}", place.path)
@@ -46,11 +68,17 @@ pub async fn open(
     let opening = async {
         let connection = connect::open(place, trust, scope).await?;
         let opened = tokio_tungstenite::client_async_with_config(request, connection, Some(bounds(max_message))).await;
-        opened.map(|(socket, _)| socket).map_err(|error| format!("{at}: no WebSocket there: {error}"))
+        opened.map(|(socket, _)| socket).map_err(|error| {
+            let status = match &error {
+                tungstenite::Error::Http(answer) => Some(answer.status().as_u16()),
+                _ => None,
+            };
+            NotOpened { status, sentence: format!("{at}: no WebSocket there: {error}") }
+        })
     };
     match timeout(OPENING, opening).await {
         Ok(opened) => opened,
-        Err(_) => Err(format!("{at}: the WebSocket did not open within {} s", OPENING.as_secs())),
+        Err(_) => Err(format!("{at}: the WebSocket did not open within {} s", OPENING.as_secs()).into()),
     }
 }
 

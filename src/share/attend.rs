@@ -86,7 +86,8 @@ fn jittered(wait: Duration) -> Duration {
 }
 
 async fn open(place: &Place) -> Result<(Socket, SocketAddr), String> {
-    let socket = websocket::open(place, Trust::Roots, Scope::Any, MAX_MESSAGE).await?;
+    let socket =
+        websocket::open(place, Trust::Roots, Scope::Any, MAX_MESSAGE).await.map_err(|error| error.to_string())?;
     let remote = socket.get_ref().remote().ok_or_else(|| format!("{}: the connection broke", place.authority()))?;
     Ok((socket, remote))
 }

@@ -11,6 +11,7 @@ use crate::gather::policy::Policy;
 use crate::gather::scope::Scope;
 use crate::net::http_client::OtherStatus;
 use crate::net::interfaces;
+use crate::net::websocket::NotOpened;
 use crate::rtc::session::Identity;
 use std::fmt;
 use std::future::Future;
@@ -71,9 +72,19 @@ impl std::error::Error for Closed {}
 
 impl From<OtherStatus> for SourceError {
     fn from(other: OtherStatus) -> Self {
-        let kind = if matches!(other.status, 401 | 403) { SourceErrorKind::Denied } else { SourceErrorKind::Failed };
-        Self::new(kind, other.to_string())
+        Self::new(kind_of(Some(other.status)), other.to_string())
     }
+}
+
+impl From<NotOpened> for SourceError {
+    fn from(error: NotOpened) -> Self {
+        Self::new(kind_of(error.status), error.to_string())
+    }
+}
+
+/// Of what an HTTP server answered.
+fn kind_of(status: Option<u16>) -> SourceErrorKind {
+    if matches!(status, Some(401 | 403)) { SourceErrorKind::Denied } else { SourceErrorKind::Failed }
 }
 
 /// A source at work: runs until it fails or the relay drops its requests; answers why it ended.

@@ -62,7 +62,7 @@ enum Done {
     Replied(Reply),
 }
 
-type Doing = Pin<Box<dyn Future<Output = Result<Done, String>> + Send>>;
+type Doing = Pin<Box<dyn Future<Output = Result<Done, SourceError>> + Send>>;
 
 /// Calls the camera and passes on what it sends, until the relay gives it up or it is lost; answers why.
 pub async fn run(
@@ -243,7 +243,7 @@ impl Line {
                 Step::Connect(place) => self.doing = Some(Box::pin(connect(place, self.trust, self.scope))),
                 Step::Request(request) => {
                     let reply = http_client::fetch(request, self.trust, self.scope);
-                    self.doing = Some(Box::pin(async move { reply.await.map(Done::Replied) }));
+                    self.doing = Some(Box::pin(async move { Ok(Done::Replied(reply.await?)) }));
                 }
                 Step::Send(text) => {
                     let Some(socket) = &mut self.socket else { continue };
@@ -419,6 +419,6 @@ impl Line {
 }
 
 /// Opens the WebSocket.
-async fn connect(place: Place, trust: Trust, scope: Scope) -> Result<Done, String> {
+async fn connect(place: Place, trust: Trust, scope: Scope) -> Result<Done, SourceError> {
     Ok(Done::Connected(Box::new(websocket::open(&place, trust, scope, MAX_MESSAGE).await?)))
 }
