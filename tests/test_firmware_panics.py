@@ -101,7 +101,7 @@ def debugged(firmware, porthole, tmp_path):
 
 
 # in the task that answers a request, and in the thread that writes the file
-@pytest.mark.parametrize("function", ["porthole::http::percent::decode_form_part", "<serde_yaml::loader::Loader>::next_document"], ids=["read", "answered"])
+@pytest.mark.parametrize("function", ["porthole::http::server::percent::decode_form_part", "<serde_yaml::loader::Loader>::next_document"], ids=["read", "answered"])
 def test_a_panic_in_a_request_answers_500_and_the_next_request_is_answered(debugged, function):
     relay, panic_in = debugged
     done = panic_in(function)
