@@ -16,6 +16,7 @@ use super::upgrade;
 use crate::doctor::refusals::Kind;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -79,8 +80,8 @@ pub async fn serve(mut stream: Transport, peer: SocketAddr, server: &Server, hea
             false if old => Ending::Close,
             false => Ending::ToldLast,
         };
-        let request = Request::new(head, peer, body);
-        if exchange::run(&mut stream, &mut buffer, server, request, &more, ending).await.is_err() {
+        let asked = (head, peer, body);
+        if exchange::run(&mut stream, &mut buffer, server, asked, &more, ending).await.is_err() {
             return;
         }
         if !keep_alive {
@@ -103,9 +104,10 @@ async fn socket(
     server: &Server,
 ) {
     let (framing, write_time) = (head.framing, server.limits.write_time);
-    let request = Request::new(head, peer, Vec::new());
+    let asked = catch_unwind(AssertUnwindSafe(|| server.handler.socket(Request::new(head, peer, Vec::new()))));
+    let asked = asked.unwrap_or_else(|_| Err(exchange::fault()));
     let open = |serve| Ok((serve, upgrade::handshake(ask, framing)?, server.lasting(peer.ip())?));
-    match server.handler.socket(request).and_then(open) {
+    match asked.and_then(open) {
         Ok((serve, answer, _place)) => {
             let answer = render::switch(&answer, "websocket");
             if timeout(write_time, stream.send(&answer)).await.is_ok_and(|result| result.is_ok()) {

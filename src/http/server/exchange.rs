@@ -1,6 +1,7 @@
 //! One request: the handler answers it, and the answer goes to the client as fast as that reads.
 use super::body::Body;
 use super::handler::Handler;
+use super::head::Head;
 use super::limits::{RESPONSE_BYTES, RESPONSE_TIME};
 use super::percent::decode_path;
 use super::render::{self, Ending};
@@ -11,6 +12,7 @@ use super::state::Server;
 use super::transport::Transport;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use tiny_http::Method;
@@ -22,14 +24,14 @@ pub async fn run(
     client: &mut Transport,
     early: &mut Vec<u8>,
     server: &Server,
-    request: Request,
+    (head, peer, body): (Head, SocketAddr, Vec<u8>),
     more: &str,
     ending: Ending,
 ) -> io::Result<()> {
-    let (peer, is_head) = (request.peer, request.method == Method::Head);
-    let line = log::log_enabled!(target: "api", log::Level::Debug)
-        .then(|| format!("{} {}", request.method, decode_path(&request.path).unwrap_or_default()));
-    let response = match timeout(server.limits.answer_time, answer(&*server.handler, request)).await {
+    let is_head = head.method == Method::Head;
+    let path = || decode_path(head.target.split('?').next().unwrap_or_default()).unwrap_or_default();
+    let line = log::log_enabled!(target: "api", log::Level::Debug).then(|| format!("{} {}", head.method, path()));
+    let response = match timeout(server.limits.answer_time, answer(&*server.handler, head, peer, body)).await {
         Ok(response) => bounded(response),
         Err(_) => Response::text(504, "the relay took too long to answer; its log says what it waited for"),
     };
@@ -64,10 +66,15 @@ pub async fn run(
     }
 }
 
-/// Calls the handler. A fault in it answers 500 and ends nothing else.
-async fn answer(handler: &dyn Handler, request: Request) -> Response {
-    let fault = || Response::text(500, "an internal fault, the log says more");
-    let Ok(mut answer) = catch_unwind(AssertUnwindSafe(|| handler.answer(request))) else { return fault() };
+/// What is answered after a fault.
+pub fn fault() -> Response {
+    Response::text(500, "an internal fault, the log says more")
+}
+
+/// Reads the request and calls the handler. A fault in either answers 500 and ends nothing else.
+async fn answer(handler: &dyn Handler, head: Head, peer: SocketAddr, body: Vec<u8>) -> Response {
+    let asked = catch_unwind(AssertUnwindSafe(|| handler.answer(Request::new(head, peer, body))));
+    let Ok(mut answer) = asked else { return fault() };
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
         Ok(poll) => poll,
         Err(_) => Poll::Ready(fault()),
